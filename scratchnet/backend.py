@@ -1,0 +1,107 @@
+"""Which kernels run: decided here, by the arrays, and nowhere else."""
+
+import contextlib
+import importlib
+import threading
+
+import numpy as np
+
+
+class _Choice(threading.local):
+    forced = None                        # the kernels that use_kernels() asks for in this thread
+
+
+_choice = _Choice()
+_loaded = {}
+KERNELS = ("reference", "cpu")
+
+
+def ops(x):
+    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `reference` for everything else."""
+    if _choice.forced is not None:
+        return _choice.forced
+    return kernels("cpu" if type(x) is np.ndarray and x.dtype == np.float32 else "reference")
+
+
+def kernels(name):
+    """The module kernels/NAME. Imported at first use: compiled kernels are not needed to read a shape."""
+    if name not in _loaded:
+        _loaded[name] = importlib.import_module(f"scratchnet.kernels.{name}")
+    return _loaded[name]
+
+
+@contextlib.contextmanager
+def use_kernels(name):
+    """Inside it, this thread runs every operation on the kernels NAME: "reference" takes all arrays, "cpu" float32 NumPy
+    ones. A backward runs on the kernels in force when it is called."""
+    if name not in KERNELS:
+        raise ValueError(f"use_kernels: expected one of {', '.join(KERNELS)}, got {name!r}")
+    before, _choice.forced = _choice.forced, kernels(name)
+    try:
+        yield
+    finally:
+        _choice.forced = before
+
+
+def is_array(x):
+    return isinstance(x, np.ndarray) or is_cupy(x)
+
+
+def is_cupy(x):
+    return type(x).__module__.partition(".")[0] == "cupy"
+
+
+def array_module(x):
+    """numpy, or cupy for CuPy arrays."""
+    return importlib.import_module("cupy") if is_cupy(x) else np
+
+
+def array_like(array, values):
+    """`values` with the dtype, and on the device, of `array`."""
+    return array_module(array).asarray(values, dtype=array.dtype)
+
+
+def to_host(x, copy=False):
+    """x as a NumPy array."""
+    return x.get() if is_cupy(x) else np.array(x) if copy else np.asarray(x)
+
+
+def to_device(model, device):
+    """Move the parameters and running statistics of a model to "cpu" or "cuda"; returns the model.
+
+    Parameter objects stay the same, so an optimiser made before goes on. RuntimeError says why there is no GPU.
+    """
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"to_device: expected 'cpu' or 'cuda', got {device!r}")
+    if device == "cpu":
+        return model.convert(to_host)
+    found, reason = gpu()
+    if not found:
+        raise RuntimeError(f"to_device: no GPU can be used: {reason}")
+    return model.convert(importlib.import_module("cupy").asarray)
+
+
+def choose_device(wish):
+    """("cpu" or "cuda", reason or None) for "auto", "cpu" or "cuda". RuntimeError where "cuda" cannot be had."""
+    if wish == "cpu":
+        return "cpu", None
+    found, words = gpu()
+    if found:
+        return "cuda", None
+    if wish == "cuda":
+        raise RuntimeError(f"--device cuda: no GPU can be used: {words}")
+    return "cpu", words
+
+
+def gpu():
+    """(True, the device's name) where a kernel compiles and runs on a GPU, else (False, the reason)."""
+    if "gpu" not in _loaded:
+        from scratchnet.kernels.cuda.probe import probe
+        _loaded["gpu"] = probe()
+    return _loaded["gpu"]
+
+
+def synchronize():
+    """Wait for the GPU, if one is in use; on the CPU every call has finished when it returns."""
+    if _loaded.get("gpu", (False,))[0]:
+        importlib.import_module("cupy").cuda.get_current_stream().synchronize()

@@ -1,0 +1,71 @@
+"""A learnt array and the gradient that belongs to it."""
+
+import numpy as np
+
+from scratchnet.backend import ops
+
+
+class Parameter:
+    """`value` and `grad`, both written in place by the engine, so that their addresses never change.
+
+    grad is None until a backward has added to it, and again after the optimiser's step. Assigning `value` checks the
+    shape and drops the gradient, which belonged to the old value. `version` counts the changes of value: a backward
+    that would mix old activations with new weights is refused (see Backward in base.py).
+    """
+
+    def __init__(self, value, trainable=True):
+        self._value = value
+        self._grad = None
+        self._has_grad = False
+        self.trainable = trainable
+        self.version = 0
+
+    @property
+    def value(self):
+        return self._value
+
+    @value.setter
+    def value(self, new):
+        if tuple(np.shape(new)) != self._value.shape:
+            raise ValueError(f"Parameter: expected a value of shape {self._value.shape}, got {tuple(np.shape(new))}; "
+                             "a parameter keeps the shape that init gave it")
+        if type(new) is type(self._value) and new.dtype == self._value.dtype:
+            self._value[...] = new
+        else:                                     # another dtype or device (Layer.astype, to_device): a new array
+            self._value = new
+            self._grad = None
+        self.clear_grad()
+        self.version += 1
+
+    @property
+    def grad(self):
+        return self._grad if self._has_grad else None
+
+    @grad.setter
+    def grad(self, new):
+        self.clear_grad()
+        if new is not None:
+            self.add_grad(new)
+
+    def add_grad(self, d):
+        """grad += d, where d is dL/dvalue of one use of the parameter. Without effect where `trainable` is False."""
+        if not self.trainable:
+            return
+        if d.shape != self._value.shape or d.dtype != self._value.dtype:
+            raise ValueError(f"Parameter: expected a gradient {self._value.dtype} {self._value.shape}, "
+                             f"got {d.dtype} {d.shape}; it has the shape and dtype of the value")
+        if self._has_grad:
+            ops(d).accumulate(self._grad, d)
+        elif self._grad is None:
+            self._grad = d.copy()
+        else:
+            self._grad[...] = d
+        self._has_grad = True
+
+    def clear_grad(self):
+        """Forget the gradient; its memory is kept for the next one."""
+        self._has_grad = False
+
+    def __repr__(self):
+        state = "with" if self._has_grad else "no"
+        return f"Parameter({self._value.dtype} {self._value.shape}, {state} gradient)"

@@ -1,0 +1,149 @@
+"""Optimisers, from simple to involved. Each walks the parameters once, uses their gradients and clears them.
+
+The updates are kernels, in place: textbook kernels/reference/optim.py, fast kernels/cpu/optim.py. Parameters without
+a gradient (frozen, or not reached) are left alone, weight decay included. State is kept by parameter name.
+"""
+
+import numpy as np
+
+from scratchnet.backend import array_like, array_module, ops, to_host
+
+
+class _Optimizer:
+    """parameters: {name: Parameter}, as model.parameters() gives them. `lr` may be assigned before every step.
+
+    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(name, value, gradient).
+    """
+
+    FRACTIONS = ("momentum", "rho", "beta1", "beta2")     # settings that must stay below 1
+
+    def __init__(self, parameters, lr, **settings):
+        if not hasattr(parameters, "items") or not all(hasattr(p, "add_grad") for p in parameters.values()):
+            raise TypeError(f"{type(self).__name__}: expected model.parameters(), a dict of name: Parameter, "
+                            f"got {type(parameters).__name__}")
+        for name, value in {"lr": lr, **settings}.items():
+            if not isinstance(value, bool) and not 0 <= value < (1 if name in self.FRACTIONS else np.inf):
+                top = "1 (exclusive)" if name in self.FRACTIONS else "infinity"
+                raise ValueError(f"{type(self).__name__}: {name} must lie between 0 and {top}, got {value!r}")
+        self.parameters = dict(parameters)
+        self.lr = lr
+        self.settings = settings
+        self.slots = {}                          # {slot: {parameter name: array}}
+        self.steps = {}                          # {parameter name: how many times it was updated}
+
+    def step(self):
+        """Update every parameter that has a gradient, then clear the gradients."""
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not None:
+                self.steps[name] = self.steps.get(name, 0) + 1
+                self.update(name, parameter.value, parameter.grad)
+                parameter.version += 1
+                parameter.clear_grad()
+
+    def slot(self, slot, name, value):
+        """The state array `slot` of parameter `name`: zeros at first, always on the device of its value."""
+        arrays = self.slots.setdefault(slot, {})
+        if name not in arrays:
+            arrays[name] = array_module(value).zeros_like(value)
+        elif type(arrays[name]) is not type(value) or arrays[name].dtype != value.dtype:
+            arrays[name] = array_like(value, to_host(arrays[name]))
+        return arrays[name]
+
+    def config(self):
+        """The settings as a dict that JSON can hold."""
+        return {"name": type(self).__name__.lower(), "lr": float(self.lr), **self.settings}
+
+    def state_dict(self):
+        """{"slot/parameter": array, "steps/parameter": count}, NumPy copies."""
+        state = {f"{slot}/{name}": to_host(array, copy=True) for slot, arrays in self.slots.items()
+                 for name, array in arrays.items()}
+        return state | {f"steps/{name}": np.int64(count) for name, count in self.steps.items()}
+
+    def load_state_dict(self, state):
+        """Take over what state_dict gave. ValueError lists what does not fit, and nothing changes."""
+        slots, steps, problems = {}, {}, []
+        for key, array in state.items():
+            slot, _, name = key.partition("/")
+            if name not in self.parameters or slot not in (*self.SLOTS, "steps"):
+                problems.append(f"unexpected: {key} {np.shape(array)}")
+            elif slot == "steps":
+                steps[name] = int(array)
+            elif np.shape(array) != self.parameters[name].value.shape:
+                problems.append(f"{key}: expected {self.parameters[name].value.shape}, got {np.shape(array)}")
+            else:
+                value = self.parameters[name].value
+                slots.setdefault(slot, {})[name] = array_module(value).array(array, dtype=value.dtype)
+        if problems:
+            raise ValueError(f"{type(self).__name__}: this state belongs to another optimiser or model:\n  "
+                             + "\n  ".join(problems))
+        self.slots, self.steps = slots, steps
+
+
+class SGD(_Optimizer):
+    """g ← g + λw;  v ← μv + g;  w ← w - lr v, or with nesterov w ← w - lr (g + μv).
+
+    Robbins & Monro 1951; momentum: Polyak 1964; Nesterov's: Sutskever et al. 2013, section 2.
+    """
+
+    SLOTS = ("velocity",)
+
+    def __init__(self, parameters, lr=0.01, momentum=0.0, nesterov=False, weight_decay=0.0):
+        super().__init__(parameters, lr, momentum=momentum, nesterov=bool(nesterov), weight_decay=weight_decay)
+        if nesterov and momentum == 0:
+            raise ValueError("SGD: nesterov needs a momentum above 0; 0.9 is usual")
+
+    def update(self, name, w, g):
+        momentum = self.settings["momentum"]
+        velocity = self.slot("velocity", name, w) if momentum else None
+        ops(w).sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
+
+
+class RMSProp(_Optimizer):
+    """s ← ρs + (1 - ρ)g²;  w ← w - lr g/(√s + ε), with momentum through a velocity; centered subtracts mean(g)² from s.
+
+    Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, (38) to (45).
+    """
+
+    SLOTS = ("square", "velocity", "mean")
+
+    def __init__(self, parameters, lr=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, weight_decay=0.0):
+        super().__init__(parameters, lr, rho=rho, momentum=momentum, epsilon=epsilon, centered=bool(centered),
+                         weight_decay=weight_decay)
+
+    def update(self, name, w, g):
+        s = self.settings
+        velocity = self.slot("velocity", name, w) if s["momentum"] else None
+        mean = self.slot("mean", name, w) if s["centered"] else None
+        ops(w).rmsprop(w, g, self.slot("square", name, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
+                       s["momentum"], s["weight_decay"])
+
+
+class Adam(_Optimizer):
+    """m ← β₁m + (1 - β₁)g;  v ← β₂v + (1 - β₂)g²;  w ← w - lr m̂/(√v̂ + ε), hats: divided by 1 - βᵗ.
+
+    Kingma & Ba 2014, algorithm 1. weight_decay is added to the gradient (L2); AdamW decouples it.
+    """
+
+    SLOTS = ("m", "v")
+
+    def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0):
+        super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
+
+    def update(self, name, w, g):
+        s = self.settings
+        ops(w).adam(w, g, self.slot("m", name, w), self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],
+                    s["beta2"], s["epsilon"], s["weight_decay"])
+
+
+class AdamW(_Optimizer):
+    """Adam, with the decay outside the adaptive step: w ← w - lr λw, then Adam's.  Loshchilov & Hutter 2017, alg. 2."""
+
+    SLOTS = ("m", "v")
+
+    def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
+        super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
+
+    def update(self, name, w, g):
+        s = self.settings
+        ops(w).adamw(w, g, self.slot("m", name, w), self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],
+                     s["beta2"], s["epsilon"], s["weight_decay"])

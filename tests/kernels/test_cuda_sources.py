@@ -1,0 +1,72 @@
+"""Without a GPU: every .cu compiles, and the probe says why there is no device."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scratchnet.kernels.cuda import probe
+
+SOURCES = sorted(Path(probe.__file__).parent.glob("*.cu"))
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_every_cuda_source_compiles(source, architecture, tmp_path):
+    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-o",
+                           str(tmp_path / "kernel.cubin"), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_is_a_cuda_source():
+    assert "probe.cu" in [source.name for source in SOURCES]
+
+
+class FakeCupy:
+    """Just enough of CuPy for the probe; `result` is what its kernel leaves in y."""
+
+    class cuda:
+        class runtime:
+            count = 1
+            getDeviceCount = classmethod(lambda cls: cls.count)
+            getDeviceProperties = staticmethod(lambda device: {"name": b"Fake GPU"})
+
+        class Device:
+            id = 0
+
+
+@pytest.mark.parametrize("error, words", [
+    (ModuleNotFoundError("No module named 'cupy'", name="cupy"), "CuPy is not installed; install the extra"),
+    (ImportError("libnvrtc.so: cannot open"), "CuPy does not import: ImportError: libnvrtc.so"),
+])
+def test_the_probe_says_why_cupy_cannot_be_used(monkeypatch, error, words):
+    import builtins
+    real = builtins.__import__
+
+    def failing(name, *arguments, **keywords):
+        if name == "cupy":
+            raise error
+        return real(name, *arguments, **keywords)
+    monkeypatch.setattr(builtins, "__import__", failing)
+    found, reason = probe.probe()
+    assert not found and words in reason
+
+
+def test_the_probe_survives_a_driver_that_fails(monkeypatch):
+    class Broken(FakeCupy):
+        class cuda(FakeCupy.cuda):
+            class runtime:
+                @staticmethod
+                def getDeviceCount():
+                    raise RuntimeError("cudaErrorInsufficientDriver: driver too old\nmore lines")
+
+    monkeypatch.setitem(__import__("sys").modules, "cupy", Broken)
+    assert probe.probe() == (False, "RuntimeError: cudaErrorInsufficientDriver: driver too old")
+
+
+def test_no_device_is_no_gpu(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
+    monkeypatch.setattr(FakeCupy.cuda.runtime, "count", 0)
+    assert probe.probe() == (False, "CuPy finds no device")

@@ -1,0 +1,109 @@
+"""Optimisers: settings, state, and what they leave alone. Their arithmetic is compared with PyTorch in tests/parity."""
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet.layers import Dense, Sequential
+
+ALL = {
+    "sgd": lambda p: sn.SGD(p, lr=0.1),
+    "momentum": lambda p: sn.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda p: sn.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "rmsprop": lambda p: sn.RMSProp(p, lr=0.01),
+    "rmsprop centered with momentum": lambda p: sn.RMSProp(p, lr=0.01, momentum=0.9, centered=True),
+    "adam": lambda p: sn.Adam(p, lr=0.01, weight_decay=0.01),
+    "adamw": lambda p: sn.AdamW(p, lr=0.01),
+}
+X = np.random.default_rng(0).standard_normal((16, 6)).astype("float32")
+LABELS = np.arange(16) % 3
+
+
+def model():
+    m = Sequential(a=Dense(8, activation="tanh"), b=Dense(3))
+    m.init(0, (6,))
+    return m
+
+
+def train(m, optimizer, steps):
+    losses = []
+    for _ in range(steps):
+        value, _, backward = m.loss(X, LABELS)
+        backward()
+        optimizer.step()
+        losses.append(float(value))
+    return losses
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_loss_falls(name):
+    m = model()
+    losses = train(m, ALL[name](m.parameters()), 60)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_step_uses_the_gradients_and_clears_them(name):
+    m = model()
+    optimizer = ALL[name](m.parameters())
+    train(m, optimizer, 1)
+    assert all(p.grad is None for p in m.parameters().values())
+    before = m.state_dict()
+    optimizer.step()                                                 # no gradients: nothing moves, decay included
+    assert all(np.array_equal(before[key], array) for key, array in m.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_state_goes_on_to_the_same_bits(name):
+    first, second = model(), model()
+    optimizer = ALL[name](first.parameters())
+    train(first, optimizer, 3)
+    second.load_state_dict(first.state_dict())
+    continued = ALL[name](second.parameters())
+    continued.load_state_dict(optimizer.state_dict())
+    assert train(first, optimizer, 3) == train(second, continued, 3)
+
+
+def test_frozen_parameters_are_left_alone_weight_decay_included():
+    m = model()
+    m["a"].trainable = False
+    before = m.state_dict()
+    train(m, sn.SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=0.5), 3)
+    assert [key for key, array in m.state_dict().items() if not np.array_equal(before[key], array)] == ["b.weight", "b.bias"]
+
+
+def test_lr_may_be_assigned_before_each_step():
+    m = model()
+    optimizer = sn.SGD(m.parameters(), lr=0.1)
+    optimizer.lr = 0.0
+    before = m.state_dict()
+    train(m, optimizer, 1)
+    assert np.array_equal(before["a.weight"], m.state_dict()["a.weight"])
+
+
+def test_config_names_the_optimiser_and_its_settings():
+    assert sn.SGD(model().parameters(), lr=0.1, momentum=0.9).config() == {
+        "name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize("make, error, words", [
+    (lambda p: sn.SGD(p, lr=-1), ValueError, "lr must lie between 0"),
+    (lambda p: sn.SGD(p, momentum=1.0), ValueError, "momentum must lie between 0 and 1"),
+    (lambda p: sn.SGD(p, nesterov=True), ValueError, "nesterov needs a momentum"),
+    (lambda p: sn.Adam(p, beta2=1.5), ValueError, "beta2"),
+    (lambda p: sn.Adam(p, lr=float("nan")), ValueError, "lr"),
+    (lambda p: sn.SGD(list(p)), TypeError, r"expected model.parameters\(\)"),
+])
+def test_bad_settings_are_refused(make, error, words):
+    with pytest.raises(error, match=words):
+        make(model().parameters())
+
+
+def test_a_state_of_another_model_is_refused_whole():
+    m = model()
+    optimizer = sn.SGD(m.parameters(), momentum=0.9)
+    with pytest.raises(ValueError) as error:
+        optimizer.load_state_dict({"velocity/a.weight": np.zeros((2, 2)), "velocity/c": np.zeros(1), "m/a.bias": np.zeros(8)})
+    assert all(words in str(error.value) for words in ("velocity/a.weight: expected (6, 8), got (2, 2)",
+                                                       "unexpected: velocity/c", "unexpected: m/a.bias"))
+    assert optimizer.state_dict() == {}
