@@ -1,0 +1,112 @@
+"""The decorators that kernels are made with, and what keeps every kernel to one signature.
+
+One signature, because Numba's cache may give two signatures of one function the same file when several processes
+fill it at once. So kernels take `behaved` arrays, Python ints and floats, and tuples of ints: nothing else.
+"""
+import functools
+import pickle
+import sys
+import threading
+
+import numba
+import numpy
+from numba.core import event
+
+from . import cache, threads
+
+# Sums may be reordered (no reduction vectorises otherwise) and products fused into them; NaN and infinity keep
+# their meaning, so neither "nnan" nor "ninf".
+OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+FLOAT32, INT32, UINT8 = numpy.dtype("float32"), numpy.dtype("int32"), numpy.dtype("uint8")
+
+try:
+    _folder, _no_folder = str(cache.open_folder()), None
+except (OSError, RuntimeError) as error:         # RuntimeError: there is no home folder
+    _folder, _no_folder = None, error
+_decorating = threading.Lock()
+
+
+def helper(function):
+    """A function that only kernels call."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+def exact_helper(function):
+    """A helper whose sums keep their order, where rounding errors are meant to cancel."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"contract"}, error_model="numpy")(function)
+
+
+class Kernel:
+    """A parallel function over `prange`, compiled or loaded from the cache at its first call; returns nothing."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.dispatcher = _parallel(function, _folder)
+        self._has_run = False
+
+    def __call__(self, *arguments):
+        if self._has_run:
+            threads.run(self.dispatcher, arguments)
+        else:
+            self._first_call(arguments)
+
+    def _first_call(self, arguments):
+        try:
+            threads.run(self.dispatcher, arguments)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            # Only the cache touches files, before the kernel runs: the disk is full, or a crash cut a file short.
+            print(f"the cache of compiled kernels failed ({error}): compiling without it", file=sys.stderr)
+            self.dispatcher = _parallel(self.__wrapped__, None)
+            threads.run(self.dispatcher, arguments)
+        self.dispatcher.disable_compile()        # other types from now on are converted, or a TypeError
+        self._has_run = True
+
+
+kernel = Kernel
+
+
+def _parallel(function, folder):
+    """The jitted function. Numba reads its configured folder here once, so that other people's functions, decorated
+    before or after, keep theirs."""
+    with _decorating:
+        users_folder = numba.config.CACHE_DIR
+        try:
+            numba.config.CACHE_DIR = folder or ""
+            return numba.njit(parallel=True, nogil=True, no_cfunc_wrapper=True, cache=folder is not None,
+                              **OPTIONS)(function)
+        finally:
+            numba.config.CACHE_DIR = users_folder
+
+
+class _Announcer(event.Listener):
+    """Says on stderr that a compilation has begun, once, since it takes seconds."""
+
+    silent = False
+
+    def on_start(self, compilation):
+        function = compilation.data["dispatcher"].py_func
+        if not self.silent and function.__module__.startswith(__package__ + "."):
+            self.silent = True
+            message = "first run only" if _folder else f"in every run: {_no_folder}"
+            print(f"compiling kernels ({message})", file=sys.stderr, flush=True)
+
+    def on_end(self, compilation):
+        """Nothing to say."""
+
+
+event.register("numba:compile", _Announcer())
+
+
+def behaved(x, dtype=FLOAT32):
+    """`x` itself if it is what kernels are compiled for, C-contiguous, aligned and writable; else such a copy."""
+    if x.dtype != dtype:
+        raise TypeError(f"kernels.cpu: expected an array of {dtype}, got {x.dtype}; convert it, or use the reference")
+    return x if x.flags.carray and type(x) is numpy.ndarray else numpy.require(x, dtype, "CAWE")
+
+
+def in_place(x):
+    """`x` flat, as a view: what is written into it is written into `x`."""
+    if x.dtype != FLOAT32 or not x.flags.carray:
+        raise ValueError("kernels.cpu: an array updated in place must be float32, C-contiguous and writable, "
+                         f"got {x.dtype}, strides {x.strides} for shape {x.shape}, writable {x.flags.writeable}")
+    return x.reshape(-1)

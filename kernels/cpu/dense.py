@@ -1,0 +1,78 @@
+"""The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns."""
+from numba import prange
+
+from . import memory, threads
+from .compile import behaved, kernel
+from .gemm import add_dots, add_product
+from .windows import fill, row_starts
+
+
+@kernel
+def _product(a, row_step, step, b, b_rows, bias, out, M, row_parts, column_parts):
+    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M or one more, P)."""
+    P = out.shape[1]
+    flat_out = out.reshape(out.size)
+    pairs = (M + 1) // 2
+    for part in prange(row_parts * column_parts):
+        row, column = part // column_parts, part % column_parts
+        m, m_last = 2 * (row * pairs // row_parts), min(M, 2 * ((row + 1) * pairs // row_parts))
+        p, p_last = column * P // column_parts, (column + 1) * P // column_parts
+        for i in range(m, m_last):
+            for j in range(p, p_last):
+                out[i, j] = bias[j]
+        add_product(a, m * row_step, row_step, step, b, b_rows, p, flat_out, m * P + p, P, m_last - m, b_rows.size,
+                    p_last - p)
+
+
+@kernel
+def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
+    """out = a bᵀ.  a (M, K) and b (P, K) flat, out (M, P): each element is the dot product of two rows."""
+    M, P = out.shape
+    flat_out = out.reshape(out.size)
+    K = a.size // M
+    for part in prange(row_parts * column_parts):
+        row, column = part // column_parts, part % column_parts
+        m, m_last = row * M // row_parts, (row + 1) * M // row_parts
+        p, p_last = column * P // column_parts, (column + 1) * P // column_parts
+        for i in range(m, m_last):
+            fill(flat_out, i * P + p, p_last - p, 0)
+        add_dots(a, a_rows, m * K, b, p * K, K, flat_out, m * P + p, P, m_last - m, p_last - p, K)
+
+
+def _parts(M, P):
+    """Into how many parts to cut the rows and the columns of (M, P), one part a thread where that pays."""
+    row_parts = threads.chunks(M, 4)
+    return row_parts, (threads.chunks(P, 64) if row_parts == 1 else 1)
+
+
+def _rows(M, P):
+    """(M, P) of memory, with a spare row behind it for the pairs of rows in add_product where M is odd."""
+    return memory.empty((M + M % 2, P))
+
+
+def dense(x, w, b):
+    """y = x w + b.  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
+    x, w = behaved(x), behaved(w)
+    N, (IN, OUT) = len(x), w.shape
+    bias = memory.zeros(OUT) if b is None else behaved(b)
+    y = _rows(N, OUT)                            # (N, OUT) = (N, IN) @ (IN, OUT)
+    _product(x.reshape(-1), IN, 1, w.reshape(-1), row_starts(IN, OUT), bias, y, N, *_parts(N, OUT))
+    return y[:N]
+
+
+def dense_backward_data(dy, w):
+    """dx = dy wᵀ."""
+    dy, w = behaved(dy), behaved(w)
+    dx = memory.empty((len(dy), len(w)))         # (N, IN) = (N, OUT) @ (OUT, IN)
+    if dx.size:
+        _product_of_transpose(dy.reshape(-1), row_starts(*dy.shape), w.reshape(-1), dx, *_parts(*dx.shape))
+    return dx
+
+
+def dense_backward_weights(dy, x):
+    """dw = xᵀ dy: each weight sums over the batch."""
+    dy, x = behaved(dy), behaved(x)
+    IN, OUT = x.shape[1], dy.shape[1]
+    dw = _rows(IN, OUT)                          # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
+    _product(x.reshape(-1), 1, IN, dy.reshape(-1), row_starts(*dy.shape), memory.zeros(OUT), dw, IN, *_parts(IN, OUT))
+    return dw[:IN]

@@ -1,0 +1,136 @@
+"""Memory for kernels' outputs, recycled: a block returns to a free list when the last array that sees it dies.
+
+Fresh memory costs a page fault every 4 KB, and a training step asks for the same sizes again and again. The list
+never raises the process above its own peak: live + free bytes stay within the largest live sum there has been.
+"""
+import threading
+from collections import OrderedDict, deque
+
+import numpy
+
+SMALLEST = 32 * 1024                             # below, the system's allocator faults seldom and is faster
+ALIGNMENT = 64                                   # a cache line, and the widest vector
+
+_lock = threading.RLock()                        # reentrant: a collection inside it may run somebody's kernel
+_returned = deque()                              # buffers of dead blocks; appending needs no lock
+_free = OrderedDict()                            # bytes -> buffers, the size not wanted for longest first
+_live = _free_total = _peak = 0
+
+
+class _Buffer:
+    """Memory of `size` bytes at an aligned address."""
+
+    __slots__ = "size", "memory", "address"
+
+    def __init__(self, size):
+        self.size = size
+        self.memory = numpy.empty(size + ALIGNMENT, numpy.uint8)
+        start = self.memory.__array_interface__["data"][0]
+        self.address = start + -start % ALIGNMENT
+
+
+class _Block:
+    """What NumPy asks for the memory, and what all arrays on it keep alive, whatever views they are."""
+
+    def __init__(self, buffer, shape, dtype, returned=_returned):
+        self.buffer, self.returned = buffer, returned
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str,
+                                    "data": (buffer.address, False)}
+
+    def __del__(self):
+        # May run at any moment in any thread, also inside the lock: so it takes none.
+        self.returned.append(self.buffer)
+
+
+def empty(shape, dtype=numpy.float32):
+    """An uninitialised C-contiguous array, as numpy.empty."""
+    dtype = numpy.dtype(dtype)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    size = dtype.itemsize
+    for length in shape:
+        size *= length
+    if size < SMALLEST:
+        return numpy.empty(shape, dtype)
+    return numpy.asarray(_Block(_take(_size_class(size)), shape, dtype))
+
+
+def zeros(shape, dtype=numpy.float32):
+    """An array of zeros, as numpy.zeros."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def _size_class(size):
+    """`size` rounded up to one of eight sizes in each power of two, at most 1/8 more, so that like sizes share."""
+    step = 1 << (size.bit_length() - 4)
+    return -(-size // step) * step
+
+
+def _take(size):
+    """A buffer of `size` bytes: a free one, or a new one after dropping as many free ones as the peak demands."""
+    global _live, _free_total, _peak
+    with _lock:
+        _collect()
+        live, peak = _live + size, max(_peak, _live + size)
+        buffers = _free.get(size)
+        if buffers:
+            buffer = buffers.pop()
+            _free_total -= size
+            _free.move_to_end(size)
+        else:
+            while live + _free_total > peak:
+                _drop_oldest()
+            buffer = _Buffer(size)               # a MemoryError here leaves the sums as they were
+        _live, _peak = live, peak
+        return buffer
+
+
+def _collect():
+    """Moves the blocks that have died to the free list."""
+    global _live, _free_total
+    while _returned:
+        buffer = _returned.popleft()
+        _live -= buffer.size
+        _free_total += buffer.size
+        _free.setdefault(buffer.size, []).append(buffer)
+
+
+def _drop_oldest():
+    """Gives one buffer back to the system, of the size nobody has wanted for longest."""
+    global _free_total
+    size, buffers = next(iter(_free.items()))
+    if buffers:
+        buffers.pop()
+        _free_total -= size
+    if not buffers:
+        del _free[size]
+
+
+def live_bytes():
+    """Bytes of blocks that some array still sees."""
+    with _lock:
+        _collect()
+        return _live
+
+
+def free_bytes():
+    """Bytes of blocks waiting to be used again."""
+    with _lock:
+        _collect()
+        return _free_total
+
+
+def peak_bytes():
+    """The most bytes that were live at once since the start or the last `clear`."""
+    with _lock:
+        return _peak
+
+
+def clear():
+    """Gives all free blocks back to the system, and lets the peak start from what is live."""
+    global _free_total, _peak
+    with _lock:
+        _collect()
+        _free.clear()
+        _free_total, _peak = 0, _live

@@ -1,0 +1,63 @@
+"""How many threads kernels use, and through which of Numba's threading layers.
+
+GNU OpenMP starts a parallel region in 3 µs here; the workqueue needs 200 and aborts the process when two Python
+threads enter it at once, hence the lock. The choice has to be made before anything runs in parallel.
+"""
+import sys
+import threading
+
+import numba
+
+_own = threading.local()                         # Numba counts threads for each Python thread
+_count = None                                    # until set_threads: as many as Numba has
+_lock = None                                     # a lock, on the workqueue only
+_layer = None
+
+if numba.config.THREADING_LAYER_PRIORITY == ["tbb", "omp", "workqueue"]:     # nobody has chosen: Numba's default
+    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+def set_threads(n):
+    """All kernels use n threads from now on, whichever Python thread calls them."""
+    global _count
+    if not 1 <= n <= numba.config.NUMBA_NUM_THREADS:
+        raise ValueError(f"threads: expected 1 to {numba.config.NUMBA_NUM_THREADS}, got {n}")
+    _count = int(n)
+
+
+def threads():
+    """The number of threads kernels use."""
+    return _count or numba.config.NUMBA_NUM_THREADS
+
+
+def threading_layer():
+    """"omp", "tbb" or "workqueue"; starts it if no kernel has run yet."""
+    global _layer, _lock
+    if _layer is None:
+        numba.get_num_threads()                  # launches the threads, and so settles the layer
+        _layer = numba.threading_layer()
+        if _layer == "workqueue":
+            _lock = threading.RLock()
+            if numba.config.THREADING_LAYER != "workqueue":
+                print("kernels run on Numba's workqueue, which is slow for small models: neither its omp nor its "
+                      "tbb layer loads here", file=sys.stderr)
+    return _layer
+
+
+def run(dispatcher, arguments):
+    """Calls a parallel kernel with the right number of threads, and alone where the layer wants it."""
+    if _layer is None:
+        threading_layer()
+    if getattr(_own, "count", None) != _count:
+        numba.set_num_threads(_count)
+        _own.count = _count
+    if _lock is None:
+        dispatcher(*arguments)
+    else:
+        with _lock:
+            dispatcher(*arguments)
+
+
+def chunks(size, least=1):
+    """Into how many parts, one a thread, to cut `size` things, so that none has fewer than `least` of them."""
+    return max(1, min(threads(), size // least))

@@ -1,0 +1,188 @@
+"""Everything that is not a window, in float32 against the reference in float64, on drawn shapes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchnet.kernels import cpu, reference
+from test_cpu_windows import agree, normal
+
+EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True)
+SHAPES = st.one_of(st.tuples(st.integers(1, 70), st.integers(1, 40)),
+                   st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40)))
+SEEDS = st.integers(0, 99)
+
+
+def wide(*arrays):
+    return [None if a is None else a.astype("f8") for a in arrays]
+
+
+@EXAMPLES
+@given(st.integers(1, 70), st.integers(1, 300), st.integers(1, 70), st.booleans(), SEEDS)
+def test_dense_and_its_gradients(N, IN, OUT, with_bias, seed):
+    rng = np.random.default_rng(seed)
+    x, w, dy = normal(rng, N, IN), normal(rng, IN, OUT), normal(rng, N, OUT)
+    b = normal(rng, OUT) if with_bias else None
+    agree(cpu.dense(x, w, b), reference.dense(*wide(x, w, b)), IN)
+    agree(cpu.dense_backward_data(dy, w), reference.dense_backward_data(*wide(dy, w)), OUT)
+    agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), N)
+
+
+@EXAMPLES
+@given(SHAPES, SEEDS)
+def test_bias_gradient(shape, seed):
+    dy = normal(np.random.default_rng(seed), *shape)
+    np.testing.assert_allclose(cpu.bias_backward(dy), reference.bias_backward(dy.astype("f8")),
+                               rtol=1e-6, atol=1e-6 * np.sqrt(dy[..., 0].size))          # sums near 0 keep the terms' error
+
+
+@EXAMPLES
+@given(SHAPES, st.sampled_from([(0, None, 0), (0.1, None, 0), (0, 6, 0), (0.2, 1, 0.3)]), SEEDS)
+def test_relu_and_its_gradient(shape, pieces, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = normal(rng, *shape), normal(rng, *shape)
+    x[rng.random(shape) < 0.1] = 0                                        # the kink itself
+    agree(cpu.relu(x, *pieces), reference.relu(x.astype("f8"), *pieces))
+    np.testing.assert_allclose(cpu.relu_backward(dy, x, *pieces), reference.relu_backward(*wide(dy, x), *pieces), rtol=1e-6)
+
+
+@EXAMPLES
+@given(SHAPES, st.sampled_from(["tanh", "sigmoid", "softmax"]), st.sampled_from([0.01, 1, 30]), SEEDS)
+def test_tanh_sigmoid_softmax_and_their_gradients(shape, name, scale, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = np.float32(scale) * normal(rng, *shape), normal(rng, *shape)
+    y = getattr(reference, name)(x.astype("f8"))
+    np.testing.assert_allclose(getattr(cpu, name)(x), y, rtol=2e-6, atol=1e-12)        # the stated bound of exponential.py, twice over
+    y = y.astype("f4")
+    expected = getattr(reference, f"{name}_backward")(*wide(dy, y))
+    np.testing.assert_allclose(getattr(cpu, f"{name}_backward")(dy, y), expected, rtol=1e-5,
+                               atol=1e-6 * np.abs(dy).max())              # 1 - y² and dy - Σ cancel
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "softmax"])
+def test_nan_and_infinity_are_not_lost(name):
+    x = np.array([[np.nan, 1, 2], [np.inf, 0, 1], [-np.inf, 0, 1], [3e38, -3e38, 0]], np.float32)
+    extra = (0, None, 0) if name == "relu" else ()
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(getattr(cpu, name)(x, *extra), getattr(reference, name)(x, *extra), rtol=1e-6)
+
+
+@EXAMPLES
+@given(st.one_of(st.tuples(st.integers(2, 300), st.integers(1, 40)),
+                 st.tuples(st.integers(2, 4), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40))),
+       st.sampled_from([0, 100]), SEEDS)
+def test_batch_norm_and_its_gradients(shape, offset, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = normal(rng, *shape) + np.float32(offset), normal(rng, *shape)
+    gamma, beta = normal(rng, shape[-1]), normal(rng, shape[-1])
+    # Two samples may nearly coincide, so that 1/σ multiplies their rounding: ε = 0.1 keeps that in bounds, and x = 100
+    # carries an error of 4e-6 by itself.
+    epsilon, tolerance = 0.1, 1e-6 if offset == 0 else 1e-4
+    y, mean, var = cpu.batch_norm(x, gamma, beta, epsilon)
+    wide_y, wide_mean, wide_var = reference.batch_norm(*wide(x, gamma, beta), epsilon)
+    for got, expected in ((y, wide_y), (mean, wide_mean), (var, wide_var)):
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=10 * tolerance)
+    for name, statistics in (("batch_norm_backward", (wide_mean, wide_var)),
+                             ("batch_norm_inference_backward", (np.full_like(wide_mean, 0.1 + offset), np.ones_like(wide_var)))):
+        narrow = [s.astype("f4") for s in statistics]
+        for got, expected in zip(getattr(cpu, name)(dy, x, gamma, *narrow, epsilon),
+                                 getattr(reference, name)(*wide(dy, x, gamma, *narrow), epsilon)):
+            np.testing.assert_allclose(got, expected, rtol=10 * tolerance, atol=10 * tolerance * np.sqrt(x[..., 0].size))
+    np.testing.assert_allclose(cpu.batch_norm_inference(x, gamma, beta, mean, var, epsilon),
+                               reference.batch_norm_inference(*wide(x, gamma, beta, mean, var), epsilon),
+                               rtol=tolerance, atol=10 * tolerance)
+
+
+@EXAMPLES
+@given(st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 20)), st.integers(1, 7), SEEDS)
+def test_local_response_norm_and_its_gradient(shape, size, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = normal(rng, *shape), normal(rng, *shape)
+    y, scale = cpu.local_response_norm(x, size, 0.3, 0.75, 1.5)
+    wide_y, wide_scale = reference.local_response_norm(x.astype("f8"), size, 0.3, 0.75, 1.5)
+    agree(y, wide_y, 4)
+    agree(scale, wide_scale, 4)
+    agree(cpu.local_response_norm_backward(dy, x, scale, size, 0.3, 0.75),
+          reference.local_response_norm_backward(*wide(dy, x), wide_scale, size, 0.3, 0.75), 64)
+
+
+@EXAMPLES
+@given(st.integers(1, 70), st.integers(1, 40), st.sampled_from([0, 0.1]), st.booleans(), SEEDS)
+def test_softmax_cross_entropy_and_its_gradient(N, K, smoothing, probabilities, seed):
+    rng = np.random.default_rng(seed)
+    logits = 3 * normal(rng, N, K)
+    labels = rng.dirichlet(np.ones(K), N).astype("f4") if probabilities else rng.integers(0, K, N)
+    got = cpu.softmax_cross_entropy(logits, labels, smoothing)
+    expected = reference.softmax_cross_entropy(logits.astype("f8"), labels.astype("f8") if probabilities else labels, smoothing)
+    assert got[0].shape == () and got[0].dtype == np.float32
+    np.testing.assert_allclose(got[0], expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got[1], expected[1], rtol=1e-5, atol=1e-6 / N)
+
+
+@EXAMPLES
+@given(SHAPES, st.booleans(), SEEDS)
+def test_the_other_losses_and_their_gradients(shape, from_logits, seed):
+    rng = np.random.default_rng(seed)
+    targets = rng.random(shape, dtype=np.float32)
+    predictions = 3 * normal(rng, *shape) if from_logits else rng.random(shape, dtype=np.float32)
+    for got, expected in ((cpu.binary_cross_entropy(predictions, targets, from_logits),
+                           reference.binary_cross_entropy(*wide(predictions, targets), from_logits)),
+                          (cpu.mean_squared_error(predictions, targets),
+                           reference.mean_squared_error(*wide(predictions, targets)))):
+        np.testing.assert_allclose(got[0], expected[0], rtol=1e-5)
+        # p near 0 or 1 makes 1/(p(1 - p)) as wrong as p's last bit
+        np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-6 / targets.size)
+
+
+@EXAMPLES
+@given(SHAPES, st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_dropout_draws_the_reference_bits(shape, rate, seed, layer, call):
+    x = normal(np.random.default_rng(0), *shape)
+    y, mask = cpu.dropout(x, rate, seed, layer, call)
+    expected, expected_mask = reference.dropout(x, rate, seed, layer, call)
+    np.testing.assert_array_equal(mask, expected_mask)
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
+    np.testing.assert_allclose(cpu.dropout_backward(x, mask, rate), expected, rtol=1e-6)
+
+
+@EXAMPLES
+@given(SHAPES, st.lists(st.integers(1, 9), min_size=1, max_size=4), SEEDS)
+def test_sums_and_concatenation(shape, sizes, seed):
+    rng = np.random.default_rng(seed)
+    x, y = normal(rng, *shape), normal(rng, *shape)
+    agree(cpu.add(x, y, 0.3), reference.add(*wide(x, y), 0.3))
+    total = x.copy()
+    cpu.accumulate(total, y)
+    np.testing.assert_array_equal(total, x + y)
+    parts = [normal(rng, *shape[:-1], size) for size in sizes]
+    whole = cpu.concat(parts)
+    np.testing.assert_array_equal(whole, np.concatenate(parts, -1))
+    for part, back in zip(parts, cpu.concat_backward(whole, sizes), strict=True):
+        np.testing.assert_array_equal(part, back)
+        assert back.flags.c_contiguous
+
+
+UPDATES = {
+    "sgd": lambda ops, w, g, s, step: ops.sgd(w, g, None, 0.1, 0.0, False, 0.0),
+    "sgd momentum": lambda ops, w, g, s, step: ops.sgd(w, g, s[0], 0.1, 0.9, False, 0.01),
+    "sgd nesterov": lambda ops, w, g, s, step: ops.sgd(w, g, s[0], 0.1, 0.9, True, 0.01),
+    "rmsprop": lambda ops, w, g, s, step: ops.rmsprop(w, g, s[0], None, None, 0.01, 0.9, 1e-3, 0.0, 0.01),
+    "rmsprop centered": lambda ops, w, g, s, step: ops.rmsprop(w, g, s[0], s[1], s[2], 0.01, 0.9, 1e-3, 0.9, 0.0),
+    "adam": lambda ops, w, g, s, step: ops.adam(w, g, s[0], s[1], step, 0.01, 0.9, 0.999, 1e-3, 0.01),
+    "adamw": lambda ops, w, g, s, step: ops.adamw(w, g, s[0], s[1], step, 0.01, 0.9, 0.999, 1e-3, 0.01),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("shape", [(1,), (5, 5, 3, 7), (333, 65)])
+def test_optimiser_updates_over_five_steps(name, shape):
+    rng = np.random.default_rng(0)
+    fast = [normal(rng, *shape), *(np.zeros(shape, np.float32) for _ in range(3))]
+    exact = [a.astype("f8") for a in fast]
+    for step in range(1, 6):
+        gradient = normal(rng, *shape)
+        UPDATES[name](cpu, fast[0], gradient.copy(), fast[1:], step)
+        UPDATES[name](reference, exact[0], gradient.astype("f8"), exact[1:], step)
+    for got, expected in zip(fast, exact):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)      # five roundings of sums near 1
