@@ -14,6 +14,14 @@ def test_uniform_logits_cost_log_classes():
     np.testing.assert_allclose(gradient[0], (np.full(8, 1 / 8) - np.eye(8)[0]) / 5, rtol=1e-12)
 
 
+def test_label_smoothing_shares_a_part_of_each_target_among_all_classes():
+    labels = np.array([0, 1, 2, 0])
+    smoothed = sn.softmax_cross_entropy(LOGITS, labels, label_smoothing=0.3)
+    written_out = sn.softmax_cross_entropy(LOGITS, 0.7 * np.eye(3)[labels] + 0.1)
+    np.testing.assert_allclose(smoothed[0], written_out[0], rtol=1e-6)           # float32 rounds at 6e-8
+    np.testing.assert_allclose(smoothed[1], written_out[1], rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "uint64"])
 def test_labels_of_any_integer_width(dtype):
     expected = sn.softmax_cross_entropy(LOGITS, np.array([0, 1, 2, 0]))

@@ -1,10 +1,11 @@
-"""Optimisers: settings, state, and what they leave alone. Their arithmetic is compared with PyTorch in tests/parity."""
+"""Optimisers: settings, state, and what they leave alone. Their arithmetic is written out here, and compared with
+PyTorch in tests/parity."""
 
 import numpy as np
 import pytest
 
 import scratchnet as sn
-from scratchnet.layers import Dense, Sequential
+from scratchnet.layers import Dense, Parameter, Sequential
 
 ALL = {
     "sgd": lambda p: sn.SGD(p, lr=0.1),
@@ -40,6 +41,56 @@ def test_the_loss_falls(name):
     m = model()
     losses = train(m, ALL[name](m.parameters()), 60)
     assert losses[-1] < 0.7 * losses[0]
+
+
+def sgd_by_hand(w, gradients, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+    v = 0.0
+    for g in gradients:
+        g = g + weight_decay * w
+        v = momentum * v + g
+        w = w - lr * (g + momentum * v if nesterov else v)
+    return w
+
+
+def rmsprop_by_hand(w, gradients, lr, rho, momentum, epsilon, centered, weight_decay):
+    square = mean = v = 0.0
+    for g in gradients:
+        g = g + weight_decay * w
+        square, mean = rho * square + (1 - rho) * g ** 2, rho * mean + (1 - rho) * g
+        v = momentum * v + g / (np.sqrt(square - centered * mean ** 2) + epsilon)
+        w = w - lr * v
+    return w
+
+
+def adam_by_hand(w, gradients, lr, beta1, beta2, epsilon, l2=0.0, decay=0.0):
+    m = v = 0.0
+    for t, g in enumerate(gradients, 1):
+        g = g + l2 * w
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g ** 2
+        w = w - lr * decay * w - lr * (m / (1 - beta1 ** t)) / (np.sqrt(v / (1 - beta2 ** t)) + epsilon)
+    return w
+
+
+ADAM, RMSPROP = (0.1, 0.8, 0.95, 1e-3), (0.1, 0.8, 0.6, 1e-3)        # lr, betas, epsilon; lr, rho, momentum, epsilon
+
+
+@pytest.mark.parametrize("make, by_hand, settings", [
+    (lambda p: sn.SGD(p, 0.1), sgd_by_hand, (0.1,)),
+    (lambda p: sn.SGD(p, 0.1, 0.9, weight_decay=0.2), sgd_by_hand, (0.1, 0.9, False, 0.2)),
+    (lambda p: sn.SGD(p, 0.1, 0.9, nesterov=True), sgd_by_hand, (0.1, 0.9, True)),
+    (lambda p: sn.RMSProp(p, *RMSPROP, weight_decay=0.2), rmsprop_by_hand, (*RMSPROP, False, 0.2)),
+    (lambda p: sn.RMSProp(p, *RMSPROP, centered=True), rmsprop_by_hand, (*RMSPROP, True, 0)),
+    (lambda p: sn.Adam(p, *ADAM, weight_decay=0.2), adam_by_hand, (*ADAM, 0.2)),
+    (lambda p: sn.AdamW(p, *ADAM, weight_decay=0.2), adam_by_hand, (*ADAM, 0.0, 0.2)),
+], ids=["sgd", "momentum and decay", "nesterov", "rmsprop", "rmsprop centered", "adam", "adamw"])
+def test_four_steps_are_the_rule_written_out(make, by_hand, settings):
+    start, gradients = np.array([1.5, -2.0, 0.25]), np.random.default_rng(0).standard_normal((4, 3))
+    parameter = Parameter(start.copy())
+    optimizer = make({"w": parameter})
+    for g in gradients:
+        parameter.grad = g
+        optimizer.step()
+    np.testing.assert_allclose(parameter.value, by_hand(start, gradients, *settings), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -42,6 +42,10 @@ def test_layers_and_seeds_have_masks_of_their_own():
     model.init(0, (500,))
     a, b = (layer.forward(X)[0] for layer in model)
     assert not np.array_equal(a, b)
+    state = model.state_dict()
+    model.load_state_dict({**state, "b.seed": state["a.seed"], "a.calls": 0, "b.calls": 0})
+    a, b = (layer.forward(X)[0] for layer in model)
+    assert not np.array_equal(a, b), "the seed alone decides"
     assert not np.array_equal(dropout(seed=0).forward(X)[0], dropout(seed=1).forward(X)[0])
 
 

@@ -99,6 +99,28 @@ def test_running_statistics_move_in_training_only():
     assert not np.array_equal(before, m.state_dict()["norm.running_mean"])
 
 
+def test_running_statistics_move_by_momentum_towards_the_mean_and_the_unbiased_variance():
+    layer, rng = BatchNorm(momentum=0.3), np.random.default_rng(0)
+    layer.init(0, (2,))
+    layer.astype("float64")
+    mean, var = np.zeros(2), np.ones(2)
+    for _ in range(2):
+        x = 3 + 2 * rng.standard_normal((5, 2))
+        layer.forward(x)
+        mean, var = 0.7 * mean + 0.3 * x.mean(0), 0.7 * var + 0.3 * x.var(0, ddof=1)
+    np.testing.assert_allclose(layer.buffer("running_mean"), mean, rtol=1e-12)
+    np.testing.assert_allclose(layer.buffer("running_var"), var, rtol=1e-12)
+
+
+def test_a_backward_of_inference_keeps_the_statistics_of_its_forward():
+    layer, x = BatchNorm(), np.random.default_rng(0).standard_normal((5, 2))
+    layer.init(0, (2,))
+    layer.astype("float64")
+    _, backward = layer.forward(x, training=False)
+    layer.forward(9 * x)                                             # a training step in between
+    np.testing.assert_allclose(backward(x), x / np.sqrt(1 + 1e-5), rtol=1e-12)
+
+
 def test_batch_norm_refuses_a_single_value_per_channel():
     layer = BatchNorm()
     layer.init(0, (5,))

@@ -1,0 +1,55 @@
+"""Writing files so that nobody ever sees half of one, whatever happens meanwhile."""
+
+import json
+import os
+from pathlib import Path
+
+
+def write_atomically(path, content):
+    """`content` (bytes) under the name `path`: the old file or the whole new one, also after a power cut.
+
+    Written beside it under a temporary name, forced to the disk, then renamed over it. OSError where that
+    fails; the temporary file is removed then.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_json(path, values):
+    """A dict as indented UTF-8 JSON, atomically."""
+    write_atomically(path, (to_json(values, indent=2) + "\n").encode("utf-8"))
+
+
+def to_json(values, indent=None):
+    """`values` as JSON text. ValueError for NaN and infinity, which JSON has not got."""
+    return json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def append_line(path, line):
+    """One more line of UTF-8 text at the end of a file, on the disk when this returns."""
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder):
+    """Make the rename itself last. Windows cannot open a folder, and some network drives cannot sync one."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError:
+            pass
+        finally:
+            os.close(handle)

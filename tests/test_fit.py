@@ -1,0 +1,195 @@
+"""fit and evaluate: what they report agrees with a loop written out here, and what is wrong is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet.data import Batches
+from scratchnet.fit import evaluate
+from scratchnet.history import FIELDS
+from scratchnet.layers import Dense, Dropout, Flatten, Sequential
+
+RNG = np.random.default_rng(0)
+CENTRES = RNG.standard_normal((3, 8)).astype("float32")
+
+
+def blobs(n, seed):
+    """Three clouds of points in eight dimensions, 90% apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    return CENTRES[y] + 0.7 * rng.standard_normal((n, 8)).astype("float32"), y
+
+
+TRAIN, VALIDATION = blobs(150, 1), blobs(60, 2)
+
+
+def model(seed=0, dropout=0.0):
+    m = Sequential(Dense(16, activation="tanh"), Dropout(dropout), Dense(3))
+    m.init(seed, (8,))
+    return m.astype("float64")
+
+
+def run(m=None, **settings):
+    m = m or model()
+    return m, sn.fit(m, TRAIN, VALIDATION, **{"epochs": 3, "batch_size": 32, "progress": False, **settings})
+
+
+def test_a_row_for_each_epoch_with_the_fields_of_metrics_jsonl():
+    _, history = run()
+    assert len(history) == 3
+    assert all(tuple(row) == FIELDS for row in history)
+    assert history["epoch"] == [1, 2, 3] and history["step"] == [5, 10, 15]      # 150 images in batches of 32
+    assert json.loads(json.dumps(history)) == history
+
+
+def test_it_learns():
+    _, history = run(epochs=10)
+    assert history["train_loss"][-1] < history["train_loss"][0] / 2
+    assert history["validation_accuracy"][-1] > 0.85
+
+
+def test_it_is_the_loop_one_would_write():
+    fitted, history = run(schedule=lambda step: 0.1 / (step + 1), epochs=2, seed=5)
+    mine = model()
+    optimizer = sn.SGD(mine.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    batches, step = Batches(*TRAIN, 32, seed=5), 0
+    for epoch in range(2):
+        losses, hits = [], 0
+        for x, y in batches.epoch(epoch):
+            optimizer.lr = 0.1 / (step + 1)
+            loss, logits, backward = mine.loss(x.astype("float64"), y)
+            losses += [float(loss)] * len(y)
+            hits += int((logits.argmax(1) == y).sum())
+            backward()
+            optimizer.step()
+            step += 1
+        assert history[epoch]["train_loss"] == pytest.approx(np.mean(losses), rel=1e-12)
+        assert history[epoch]["train_accuracy"] == hits / 150
+    assert history["lr"] == [0.1 / 5, 0.1 / 10]
+    for name, value in mine.state_dict().items():
+        np.testing.assert_array_equal(value, fitted.state_dict()[name])
+
+
+def test_validation_is_scored_in_inference_mode_on_every_sample():
+    m, history = run(model(dropout=0.5), epochs=1)
+    logits = m(VALIDATION[0].astype("float64"))
+    loss, _ = sn.softmax_cross_entropy(logits, VALIDATION[1])
+    assert history[0]["validation_loss"] == pytest.approx(float(loss), rel=1e-12)
+    assert history[0]["validation_accuracy"] == (logits.argmax(1) == VALIDATION[1]).mean()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_another_order():
+    states = [run(epochs=1, seed=seed)[0].state_dict() for seed in (0, 0, 1)]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(np.array_equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_without_a_validation_set_its_columns_are_none_and_there_is_no_best():
+    history = sn.fit(model(), TRAIN, epochs=1, progress=False)
+    assert history[0]["validation_loss"] is None and history[0]["validation_accuracy"] is None
+    with pytest.raises(ValueError, match="no best epoch without a validation set"):
+        history.best()
+
+
+def test_the_best_row_is_the_first_with_the_highest_accuracy_and_the_lowest_loss():
+    from scratchnet.history import History
+
+    rows = [(0.8, 0.1), (0.9, 0.5), (0.9, 0.4), (0.9, 0.4)]
+    history = History({"validation_accuracy": accuracy, "validation_loss": loss} for accuracy, loss in rows)
+    assert history.best() is history[2]
+
+
+def test_batches_of_ones_own_keep_their_batch_size():
+    history = sn.fit(model(), Batches(*TRAIN, 10), epochs=1, batch_size=64, progress=False)
+    assert history["step"] == [15]
+
+
+def test_hooks_see_every_step_and_every_epoch_and_may_end_the_training():
+    steps, epochs = [], []
+
+    def after_epoch(history):
+        epochs.append(len(history))
+        if len(history) == 2:
+            raise StopIteration
+
+    with pytest.raises(StopIteration):
+        run(epochs=9, after_step=steps.append, after_epoch=after_epoch)
+    assert steps == list(range(1, 11)) and epochs == [1, 2]
+
+
+def test_a_loss_that_is_not_a_number_stops_with_the_step_and_the_weights_before_it():
+    x, y = TRAIN[0].copy(), TRAIN[1]
+    numbers = np.arange(150, dtype="float32")[:, None]
+    first_batch = next(Batches(numbers, y, 32).epoch(0))[0]             # in the order that fit will see
+    x[int(first_batch[0, 0])] = np.nan
+    m = model()
+    before = m.state_dict()
+    with pytest.raises(FloatingPointError, match=r"loss is nan at step 1 \(batch 1 of 5 of its epoch\)"):
+        sn.fit(m, (x, y), epochs=1, batch_size=32, progress=False)
+    assert all(np.array_equal(before[name], value) for name, value in m.state_dict().items())
+
+
+def test_a_loss_that_breaks_down_later_is_named_with_its_own_step():
+    words = r"at step 8 \(batch 3 of 5 of its epoch\)"             # the seventh update spoils the weights
+    with pytest.raises(FloatingPointError, match=words), np.errstate(all="ignore"):
+        run(schedule=lambda step: 0.01 if step < 6 else np.inf)
+
+
+def test_evaluate_counts_row_true_column_predicted():
+    x = np.eye(3, dtype="float32")[[0, 0, 1, 2, 2, 2]]      # the network says what x says
+    m = Sequential(Dense(3, use_bias=False))
+    m.init(0, (3,))
+    m.parameters()["0.weight"].value = np.eye(3)
+    m.astype("float64")
+    found = evaluate(m, Batches(x, np.array([0, 1, 1, 2, 2, 0]), 4, shuffle=False))
+    assert found.confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 2]]
+    assert found.predictions.tolist() == [0, 0, 1, 2, 2, 2]
+    assert (found.n, found.accuracy) == (6, 4 / 6)
+    loss, _ = sn.softmax_cross_entropy(x.astype("float64"), np.array([0, 1, 1, 2, 2, 0]))
+    assert found.loss == pytest.approx(float(loss), rel=1e-12)
+
+
+def test_uint8_images_are_served_between_0_and_1():
+    images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    m = Sequential(Flatten(), Dense(2, use_bias=False))
+    m.init(0, (1, 1, 1))
+    m.parameters()["1.weight"].value = np.array([[0.0, 1.0]])
+    m.astype("float64")
+    found = evaluate(m, Batches(images, np.array([0, 1]), 2, shuffle=False))
+    assert found.loss == pytest.approx((np.log(2) + np.log1p(np.exp(-1))) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("settings, error, words", [
+    ({"epochs": 0}, ValueError, "epochs must be a positive int, got 0"),
+    ({"train": TRAIN[0]}, TypeError, r"train must be a pair \(images, labels\)"),
+    ({"train": (TRAIN[0], TRAIN[1] + 1)}, ValueError, "labels run from 1 to 3, but .* has 3 outputs"),
+    ({"validation": (TRAIN[0], TRAIN[1] - 1)}, ValueError, "labels run from -1 to 1"),
+    ({"batch_size": 0}, ValueError, "batch_size"),
+    ({"model": Sequential(Dense(3))}, RuntimeError, "not initialised"),
+], ids=["no epochs", "no labels", "a label too high", "a negative label", "empty batches", "no init"])
+def test_what_cannot_be_meant_is_named_before_the_first_step(settings, error, words):
+    def after_step(step):
+        raise AssertionError("a step was made")
+
+    settings = {"model": model(), "train": TRAIN, "progress": False, "after_step": after_step, **settings}
+    with pytest.raises(error, match=words):
+        sn.fit(**settings)
+
+
+def test_progress_is_one_plain_line_an_epoch_on_stderr_or_nothing(capsys):
+    run()
+    assert capsys.readouterr() == ("", "")
+    run(progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 3
+    assert captured.err.startswith("epoch 1/3  lr 0.01") and "\r" not in captured.err
+
+
+def test_on_a_terminal_a_bar_shows_the_running_loss(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("scratchnet.progress.REFRESH", 0)
+    run(progress=True, epochs=1)
+    shown = capsys.readouterr().err
+    assert "epoch 1/1" in shown and "\r" in shown and "loss " in shown.split("lr 0.01")[0]
