@@ -1,0 +1,156 @@
+"""Checkpoints: safetensors files with tensors `model/NAME` and `optimizer/SLOT/NAME`, and JSON metadata.
+
+The format (https://huggingface.co/docs/safetensors) is a JSON header and plain numbers: reading it never runs
+code. The metadata are one string under the key `scratchnet`, a JSON object with the fields of `Checkpoint`,
+the format version and a sha256 over everything, so that a flipped bit is an error and not a slightly other
+network.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet import models
+from scratchnet.data import Preprocessing
+from scratchnet.files import to_json, write_atomically
+from scratchnet.version import __version__
+
+VERSION = 1                 # of the format; higher ones are refused
+KEY = "scratchnet"
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, a damaged one, or one from the future."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A network as it stood at some step, and what is needed to use it or to go on."""
+
+    model: str                          # a name that models.create knows
+    input_shape: tuple                  # (H, W, C)
+    classes: int
+    class_names: list
+    preprocessing: Preprocessing        # from uint8 images to what the model takes
+    dataset: dict                       # name and checksum of what it was trained on
+    optimizer: dict                     # Optimizer.config()
+    counters: dict                      # epoch (finished ones) and step
+    model_state: dict                   # Layer.state_dict()
+    optimizer_state: dict               # Optimizer.state_dict()
+
+
+ARRAYS = {"model_state": "model/", "optimizer_state": "optimizer/"}
+FIELDS = [field.name for field in dataclasses.fields(Checkpoint) if field.name not in ARRAYS]
+
+
+def save(path, checkpoint):
+    """Write it atomically: whatever happens, `path` is the old file or the new. OSError where it fails."""
+    from safetensors.numpy import save as to_bytes
+
+    tensors = {prefix + name: np.asarray(array, order="C") for field, prefix in ARRAYS.items()
+               for name, array in getattr(checkpoint, field).items()}
+    metadata = {"format": VERSION, "scratchnet": __version__}
+    metadata |= {name: getattr(checkpoint, name) for name in FIELDS}
+    metadata["preprocessing"] = checkpoint.preprocessing.to_dict()
+    metadata["sha256"] = _digest(metadata, tensors)
+    write_atomically(path, to_bytes(tensors, {KEY: to_json(metadata)}))
+
+
+def load(path):
+    """The Checkpoint in a file, or of a run folder its best one.
+
+    FileNotFoundError where there is none; CheckpointError for a file that is unreadable, cut short, changed,
+    not ours or of a later format. Nothing in the file is ever executed.
+    """
+    path = locate(path)
+    metadata, tensors = _read(path)
+    try:
+        fields = {name: metadata[name] for name in FIELDS}
+        fields["preprocessing"] = Preprocessing.from_dict(fields["preprocessing"])
+        fields["input_shape"] = tuple(fields["input_shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the fields of a checkpoint, got {type(error).__name__}: "
+                              f"{error}; it was not written by scratchnet") from None
+    for field, prefix in ARRAYS.items():
+        fields[field] = {name[len(prefix):]: array for name, array in tensors.items()
+                         if name.startswith(prefix)}
+    return Checkpoint(**fields)
+
+
+def load_model(path):
+    """(model, Checkpoint) from a checkpoint file or a run folder: the network with its weights, on the CPU.
+
+    CheckpointError where models.create knows no such network.
+    """
+    checkpoint = load(path)
+    try:
+        model = models.create(checkpoint.model, checkpoint.input_shape, checkpoint.classes)
+        model.load_state_dict(checkpoint.model_state)
+    except ValueError as error:
+        raise CheckpointError(f"{locate(path)}: its network cannot be made here: {error}") from None
+    return model, checkpoint
+
+
+def locate(path):
+    """The file that `path` stands for: itself, or the best checkpoint of a run folder."""
+    path = Path(path)
+    if not path.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: expected a checkpoint (.safetensors) or a run folder, "
+                                    "got no such file")
+        return path
+    if not (path / BEST).is_file():
+        hint = (f"its run has not finished an epoch: name {path / LAST} instead" if (path / LAST).is_file()
+                else "it is no run folder")
+        raise FileNotFoundError(f"{path}: expected {BEST} in this folder, got none; {hint}")
+    return path / BEST
+
+
+def _read(path):
+    """(metadata, {name: array}) of our safetensors file, with all that can be wrong with one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = _parse(path, file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except OSError as error:
+        raise CheckpointError(f"{path}: expected a readable checkpoint, got {error}") from None
+    except (SafetensorError, TypeError, AttributeError, KeyError) as error:   # dtypes that NumPy has not got
+        raise CheckpointError(f"{path}: expected a whole safetensors file, got one that is damaged, cut "
+                              f"short or of another kind ({error}); take another of the run's") from None
+    if metadata.pop("sha256", None) != _digest(metadata, tensors):
+        raise CheckpointError(f"{path}: its content does not agree with its checksum, so it was damaged or "
+                              "edited; take another checkpoint of the run")
+    return metadata, tensors
+
+
+def _parse(path, metadata):
+    if KEY not in metadata:
+        raise CheckpointError(f"{path}: expected a checkpoint written by scratchnet, got a safetensors file "
+                              "of another program")
+    try:
+        values = json.loads(metadata[KEY])
+        version = values["format"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path}: expected metadata in JSON, got {type(error).__name__}: {error}; it "
+                              "was damaged or edited") from None
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise CheckpointError(f"{path}: expected checkpoint format {VERSION}, got {version!r}, written by "
+                              f"scratchnet {values.get('scratchnet')}; this is {__version__}, install that")
+    return values
+
+
+def _digest(metadata, tensors):
+    """sha256 over the metadata and, by name, every tensor's dtype, shape and little-endian bytes."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode("utf-8"))
+    for name in sorted(tensors):
+        array = tensors[name]
+        little = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        digest.update(f"\0{name}\0{little.dtype.str}\0{array.shape}\0".encode("utf-8"))
+        digest.update(little.reshape(-1).view(np.uint8))
+    return digest.hexdigest()

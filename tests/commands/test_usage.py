@@ -1,0 +1,164 @@
+"""What the commands say, and how they end, when the command line or its files are wrong."""
+
+import json
+
+import pytest
+
+from scratchnet import __main__, evaluate, info, train
+
+TRAIN = ["lenet5", "mnist-sample"]
+
+
+def ending(main, argv, capsys):
+    """(exit code, stderr), stdout being empty."""
+    code = main(argv)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return code, captured.err
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["lenet", "mnist"], "unknown model 'lenet'; did you mean lenet5? Known: lenet5"),
+    (["lenet5", "minst"], "unknown dataset 'minst'; did you mean mnist? Known: mnist, mnist-sample"),
+    (["lenet5"], "the following arguments are required: DATASET"),
+    ([*TRAIN, "--epoch", "3"], "unknown argument '--epoch'; did you mean --epochs?"),
+    ([*TRAIN, "--lr=-0.1"], "argument --lr: expected a number of at least 0, got '-0.1'"),
+    ([*TRAIN, "--lr", "nan"], "argument --lr: expected a number of at least 0, got 'nan'"),
+    ([*TRAIN, "--batch-size", "0"], "argument --batch-size: expected a whole number of at least 1, got '0'"),
+    ([*TRAIN, "--validation-fraction", "1"], "expected a number more than 0 and less than 1, got '1'"),
+    ([*TRAIN, "--optimizer", "adan"], "argument --optimizer: unknown 'adan'; did you mean adam?"),
+    ([*TRAIN, "--optimizer", "adam", "--momentum", "0.9"], "adam has no momentum"),
+    ([*TRAIN, "--momentum", "0", "--nesterov"], "nesterov needs a momentum above 0"),
+    ([*TRAIN, "--schedule", "cosin"], "argument --schedule: unknown 'cosin'; did you mean cosine?"),
+    ([*TRAIN, "--threads", "100000"], "argument --threads: 100000 are more than the"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, err = ending(train.main, argv, capsys)
+    assert code == 2 and words in err and err.startswith("scratchnet train: ") and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_that_is_not_there_is_a_usage_error_with_the_reason(capsys, monkeypatch):
+    from scratchnet import backend
+
+    monkeypatch.setitem(backend._loaded, "gpu", (False, "no such luck"))
+    code, err = ending(train.main, [*TRAIN, "--device", "cuda"], capsys)
+    assert code == 2 and "no such luck" in err
+
+
+def test_no_gpu_is_mentioned_where_somebody_asked_for_it_and_only_there(capsys, monkeypatch):
+    from scratchnet import backend, cli
+
+    parser = cli.Parser("test", "")
+    monkeypatch.setitem(backend._loaded, "gpu", (False, "no such luck"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.choose_device(parser.parse([])) == "cpu"
+    assert capsys.readouterr().err == ""
+    assert cli.choose_device(cli.Parser("test", "").parse(["--device", "auto"])) == "cpu"
+    assert capsys.readouterr().err == "running on the CPU: no such luck\n"
+
+
+def test_a_named_folder_that_holds_another_run_is_refused_before_any_data_is_opened(capsys, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    argv = ["lenet5", "mnist", "--data-dir", "/no/such", "--out", str(tmp_path)]
+    code, err = ending(train.main, argv, capsys)
+    assert code == 2 and "holds another run (config.json); name another folder" in err
+    assert (tmp_path / "config.json").read_text() == "{}"
+
+
+def test_a_named_folder_that_is_a_file_is_refused(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    code, err = ending(train.main, [*TRAIN, "--out", str(tmp_path / "file")], capsys)
+    assert code == 2 and "expected a folder to write into" in err
+
+
+def test_a_data_folder_that_is_not_there_is_a_failure_and_no_fallback(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, err = ending(train.main, ["lenet5", "mnist", "--data-dir", str(tmp_path / "none")], capsys)
+    assert code == 1 and "none" in err and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_checkpoint_that_is_not_there_is_a_usage_error(capsys, tmp_path):
+    code, err = ending(evaluate.main, [str(tmp_path / "none"), "mnist"], capsys)
+    assert code == 2 and "got no such file" in err
+
+
+def test_a_damaged_checkpoint_is_a_failure_with_its_name(capsys, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"not a checkpoint")
+    path = str(tmp_path / "a.safetensors")
+    for argv in (["evaluate", path, "mnist-sample"], ["summary", path]):
+        code, err = ending(__main__.main, argv, capsys)
+        assert code == 1 and "a.safetensors: expected a whole safetensors file" in err
+
+
+def test_an_unknown_command_gets_the_nearest_name(capsys):
+    code, err = ending(__main__.main, ["trian"], capsys)
+    assert code == 2
+    assert err.startswith("scratchnet: unknown command 'trian'; did you mean train? Known: train, ")
+    assert __main__.main([]) == 2
+
+
+def test_traceback_is_shown_where_it_is_asked_for(capsys, tmp_path):
+    argv = ["lenet5", "mnist", "--data-dir", str(tmp_path / "none")]
+    assert train.main([*argv, "--out", str(tmp_path / "run"), "--traceback"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_of_ours_says_what_kind_of_error_it_was(capsys, monkeypatch):
+    from scratchnet import cli
+
+    def command(args):
+        raise KeyError("weight")
+
+    assert cli.run(cli.Parser("test", ""), command, []) == 1
+    assert capsys.readouterr().err == "scratchnet test: KeyError: 'weight' (--traceback shows where)\n"
+
+
+def test_help_shows_the_values_of_the_recipe(capsys):
+    with pytest.raises(SystemExit) as ended:
+        train.main([*TRAIN, "--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "share of the training set that chooses the best epoch (default: 0.1)" in shown
+    assert "learning rate at its highest (default: 0.05)" in shown and "This one reached 98.65%" in shown
+    options = {word for word in shown.split() if word.startswith("--")}
+    assert len(options) < 30
+
+
+def test_summary_of_a_model_by_name(capsys):
+    assert __main__.main(["summary", "lenet5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "61,706 parameters; 416,520 multiply-adds for one image"
+    assert any(line.split() == ["fc1", "Dense", "120,", "tanh", "120", "48,120", "48,000"] for line in lines)
+
+
+def test_summary_of_another_shape_as_json(capsys):
+    assert __main__.main(["summary", "lenet5", "--input-shape", "40x40x3", "--classes", "7", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["input_shape"] == [40, 40, 3] and values["layers"][-1]["parameters"] == 84 * 7 + 7
+
+
+def test_info_says_what_it_runs_on(capsys):
+    assert info.main(["--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["threads"] >= 1 and facts["threading layer"] in ("omp", "tbb", "workqueue")
+    assert facts["gpu"] or facts["why no gpu"]
+    assert "kernel cache" in facts and "numba" in facts
+
+
+def test_default_folders_are_numbered_and_never_shared(tmp_path, monkeypatch):
+    from scratchnet.run_folder import unnamed
+
+    monkeypatch.chdir(tmp_path)
+    assert [unnamed("a").as_posix() for _ in range(3)] == ["runs/a", "runs/a-2", "runs/a-3"]
+
+
+def test_where_no_default_folder_can_be_made_out_is_the_advice(tmp_path, monkeypatch):
+    from scratchnet.run_folder import unnamed
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    with pytest.raises(OSError, match="name one with --out"):
+        unnamed("a")
