@@ -1,0 +1,94 @@
+"""The free list: blocks are used again when, and only when, nobody sees them any more."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+from scratchnet.kernels.cpu import memory
+
+SHAPE = (300, 1000)                                          # 1.2 MB
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.fixture(autouse=True)
+def start_empty():
+    gc.collect()
+    memory.clear()
+
+
+def test_a_block_is_used_again_when_its_array_dies():
+    first = memory.empty(SHAPE)
+    where = address(first)
+    assert type(first) is np.ndarray and where % 64 == 0 and first.flags.carray
+    del first
+    assert address(memory.empty(SHAPE)) == where
+
+
+@pytest.mark.parametrize("view", [lambda a: a[5:7], lambda a: a.reshape(-1), lambda a: a.T, lambda a: a.view("i4"),
+                                  lambda a: np.asarray(a)[::2], lambda a: memoryview(a), lambda a: np.frombuffer(a)])
+def test_a_block_is_not_used_again_while_any_view_lives(view):
+    array = memory.zeros(SHAPE)
+    where, kept = address(array), view(array)
+    del array
+    other = memory.empty(SHAPE)
+    other.fill(7)
+    assert address(other) != where and not np.asarray(kept).any()
+
+
+def test_live_and_free_bytes_are_counted():
+    live = memory.live_bytes()
+    arrays = [memory.empty(SHAPE) for _ in range(3)]
+    size = (memory.live_bytes() - live) // 3
+    assert 1_200_000 <= size <= 1_200_000 * 9 / 8
+    del arrays[0]
+    assert memory.live_bytes() == live + 2 * size and memory.free_bytes() == size
+    memory.clear()
+    assert memory.free_bytes() == 0 and memory.live_bytes() == live + 2 * size
+
+
+def test_like_sizes_share_blocks_and_unlike_sizes_do_not_pile_up():
+    array = memory.empty((1000, 1000))
+    where = address(array)
+    del array
+    array = memory.empty((999, 999))
+    assert address(array) == where
+    del array
+    for rows in range(10, 3000, 50):
+        memory.empty((rows, 1000))
+        assert memory.live_bytes() + memory.free_bytes() <= memory.peak_bytes()
+
+
+def test_small_arrays_are_left_to_numpy():
+    before = memory.live_bytes()
+    kept = memory.empty((4, 4))
+    assert memory.live_bytes() == before and kept.flags.owndata
+
+
+@pytest.mark.parametrize("shape, dtype", [((0, 5), "f4"), ((), "f4"), ((100, 100), "u1"), ((64, 64, 16), "f8")])
+def test_any_shape_and_dtype(shape, dtype):
+    array = memory.zeros(shape, dtype)
+    assert array.shape == shape and array.dtype == dtype and not array.any()
+
+
+def test_threads_never_share_a_block():
+    wrong = []
+
+    def work(number):
+        for _ in range(300):
+            array = memory.empty((100, 100 + number % 3))
+            array.fill(number)
+            other = memory.empty((100, 100))
+            other.fill(-number)
+            if not (array == number).all() or not (other == -number).all():
+                wrong.append(number)
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(1, 7)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
