@@ -1,7 +1,7 @@
 """Memory for kernels' outputs, recycled: a block returns to a free list when the last array that sees it dies.
 
 Fresh memory costs a page fault every 4 KB, and a training step asks for the same sizes again and again. The list
-never raises the process above its own peak: live + free bytes stay within the largest live sum there has been.
+hardly raises the process above its own peak: live + free bytes stay within the largest live sum there has been and SLACK.
 """
 import threading
 from collections import OrderedDict, deque
@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 import numpy
 
 SMALLEST = 32 * 1024                             # below, the system's allocator faults seldom and is faster
+SLACK = 64 * 2**20                               # so that a small network keeps a block of each size it needs
 ALIGNMENT = 64                                   # a cache line, and the widest vector
 
 _lock = threading.RLock()                        # reentrant: a collection inside it may run somebody's kernel
@@ -79,7 +80,7 @@ def _take(size):
             _free_total -= size
             _free.move_to_end(size)
         else:
-            while live + _free_total > peak:
+            while live + _free_total > peak + SLACK:
                 _drop_oldest()
             buffer = _Buffer(size)               # a MemoryError here leaves the sums as they were
         _live, _peak = live, peak

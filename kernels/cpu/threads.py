@@ -3,10 +3,16 @@
 GNU OpenMP starts a parallel region in 3 µs here; the workqueue needs 200 and aborts the process when two Python
 threads enter it at once, hence the lock. The choice has to be made before anything runs in parallel.
 """
+import os
 import sys
 import threading
 
 import numba
+
+# How often a waiting thread of GNU OpenMP looks before it sleeps: for some 50 µs, the time between two kernels. Its own
+# choice is milliseconds, and where another process wants the core, each wait lasts until the scheduler steps in: with one
+# busy neighbour on two cores, an elementwise kernel took 12 ms instead of 0.2.
+SPINS = "2000"
 
 _own = threading.local()                         # Numba counts threads for each Python thread
 _count = None                                    # until set_threads: as many as Numba has
@@ -34,7 +40,7 @@ def threading_layer():
     """"omp", "tbb" or "workqueue"; starts it if no kernel has run yet."""
     global _layer, _lock
     if _layer is None:
-        numba.get_num_threads()                  # launches the threads, and so settles the layer
+        _launch()
         _layer = numba.threading_layer()
         if _layer == "workqueue":
             _lock = threading.RLock()
@@ -42,6 +48,18 @@ def threading_layer():
                 print("kernels run on Numba's workqueue, which is slow for small models: neither its omp nor its "
                       "tbb layer loads here", file=sys.stderr)
     return _layer
+
+
+def _launch():
+    """Start the threads, which settles the layer. libgomp reads its environment as it is loaded, here."""
+    chosen = os.environ.get("GOMP_SPINCOUNT") or os.environ.get("OMP_WAIT_POLICY")
+    if not chosen:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        numba.get_num_threads()
+    finally:
+        if not chosen:
+            del os.environ["GOMP_SPINCOUNT"]
 
 
 def run(dispatcher, arguments):
