@@ -1,31 +1,17 @@
-"""Average pooling: over sliding windows, over a fixed number of bins, over the whole image.
+"""Average pooling: over sliding windows, over a fixed number of bins, over the whole image; forward and backward.
 
-All three are one kernel, given for each axis where each window starts and ends. What makes it fast: a window's rows
-are added up first, as whole rows of W·C elements, so that vectors are full also for few channels.
+All are one kernel, a weighted sum over rows and then one over columns, for which tables say what adds to what; the
+backward pass has the transposed tables. What makes it fast: rows are added as whole rows of W·C elements, and the
+table of the columns has an entry for each of them, so that vectors are full also for few channels.
 """
 from functools import lru_cache
 
 import numpy
 from numba import prange
-from numpy import float32
 
 from ..shapes import output_size as windows_on_axis
 from . import memory, threads
 from .compile import behaved, helper, kernel
-
-
-@helper
-def _add(x, y):
-    """y += x."""
-    for i in range(y.size):
-        y[i] += x[i]
-
-
-@helper
-def _add_quotient(x, divisor, y):
-    """y += x / divisor."""
-    for i in range(y.size):
-        y[i] += x[i] / divisor
 
 
 @helper
@@ -35,120 +21,126 @@ def _clear(y):
         y[i] = 0
 
 
+@helper
+def _add_scaled(x, weight, y):
+    """y += weight · x, over the elements of x."""
+    for i in range(x.size):
+        y[i] += weight * x[i]
+
+
+@helper
+def _add_gathered(x, sources, weights, y):
+    """y[i] += weights[i] · x[sources[i]]."""
+    for i in range(y.size):
+        y[i] += weights[i] * x[sources[i]]
+
+
 @kernel
-def _forward(x, rows, columns, lines, y):
-    """rows (3, OH), columns (3, OW): start, end and size of each window; lines (parts, W·C) is scratch."""
-    N, OH, OW, C = y.shape
-    _, H, W, _ = x.shape
+def _weighted_sums(x, row_sources, row_weights, sources, weights, lines, y):
+    """line = Σ_q row_weights[q, i] · x[n, row_sources[q, i]], and y[n, i] = Σ_q weights[q] · line[sources[q]].
+
+    x (N, H, W·C), y (N, OH, OW·C). lines (parts, W·C + 1) is scratch; its last element is 0, the source of places
+    that have fewer than q. A row source that is no row of x adds nothing.
+    """
+    N, OH, _ = y.shape
     parts = lines.shape[0]
     for part in prange(parts):
         line = lines[part]
         for task in range(part * N * OH // parts, (part + 1) * N * OH // parts):
-            n, oh = task // OH, task % OH
+            n, i = task // OH, task % OH
             _clear(line)
-            for ih in range(rows[0, oh], rows[1, oh]):
-                _add(x[n, ih].reshape(W * C), line)
-            for ow in range(OW):
-                pixel, divisor = y[n, oh, ow], float32(rows[2, oh] * columns[2, ow])
-                _clear(pixel)
-                for iw in range(columns[0, ow], columns[1, ow]):
-                    _add_quotient(line[iw * C:(iw + 1) * C], divisor, pixel)
+            for q in range(row_sources.shape[0]):
+                if row_sources[q, i] < x.shape[1]:
+                    _add_scaled(x[n, row_sources[q, i]], row_weights[q, i], line)
+            _clear(y[n, i])
+            for q in range(sources.shape[0]):
+                _add_gathered(line, sources[q], weights[q], y[n, i])
 
 
-@kernel
-def _backward(dy, row_sizes, column_sizes, over_rows, over_columns, lines, dx):
-    """over_rows (2, H), over_columns (2, W): the first and one past the last window over each element; sizes (OH,),
-    (OW,); lines (parts, OW·C) is scratch."""
-    N, H, W, C = dx.shape
-    _, OH, OW, _ = dy.shape
-    parts = lines.shape[0]
-    for part in prange(parts):
-        line = lines[part]
-        for task in range(part * N * H // parts, (part + 1) * N * H // parts):
-            n, ih = task // H, task % H
-            _clear(line)
-            for oh in range(over_rows[0, ih], over_rows[1, ih]):
-                _add_quotient(dy[n, oh].reshape(OW * C), float32(row_sizes[oh]), line)
-            for iw in range(W):
-                pixel = dx[n, ih, iw]
-                _clear(pixel)
-                for ow in range(over_columns[0, iw], over_columns[1, iw]):
-                    _add_quotient(line[ow * C:(ow + 1) * C], float32(column_sizes[ow]), pixel)
-
-
-@lru_cache(maxsize=1024)
 def _sliding(size, window, stride, padding, ceil_mode, count_include_pad):
-    """The windows of one axis: where each starts and ends inside the image, and how many elements count.  -> _axis
+    """Start, end and count of each window on an axis: the elements inside the image, and how many it averages.
 
-    Never what overhangs the padding (ceil_mode), padding only with count_include_pad, at least 1.
+    The count is never of what overhangs the padding (ceil_mode), of padding only with count_include_pad, at least 1.
     """
     before, after = padding
-    start = numpy.arange(windows_on_axis(size, window, stride, padding, 1, ceil_mode), dtype="int64") * stride - before
+    start = numpy.arange(windows_on_axis(size, window, stride, padding, 1, ceil_mode)) * stride - before
     end = start + window
     low, high = (-before, size + after) if count_include_pad else (0, size)
     count = numpy.minimum(end, high) - numpy.maximum(start, low)
-    return _axis(start.clip(0, size), end.clip(0, size), count.clip(1), size)
+    return start.clip(0, size), end.clip(0, size), count.clip(1)
 
 
-@lru_cache(maxsize=1024)
 def _bins(size, count):
-    """`count` bins that cover an axis: floor(i·size/count) .. ceil((i+1)·size/count).  -> _axis"""
-    i = numpy.arange(count, dtype="int64")
+    """Start, end and count of bins that cover an axis: floor(i·size/count) .. ceil((i+1)·size/count)."""
+    i = numpy.arange(count)
     start, end = i * size // count, -((i + 1) * size // -count)
-    return _axis(start, end, end - start, size)
+    return start, end, end - start
 
 
-def _axis(start, end, count, size):
-    """(3, windows): start, end and size; and (2, size): the first and one past the last window over each element."""
+@lru_cache(maxsize=64)
+def _tables(backward, C, cut, size, *arguments):
+    """sources and weights (Q, places·C): which elements of an axis of size·C add to each place, and how much.
+
+    For the backward pass the other way round: which windows add to each element. cut: _sliding or _bins.
+    """
+    start, end, count = cut(size, *arguments)
     place = numpy.arange(size)
-    over = numpy.searchsorted(end, place, "right"), numpy.searchsorted(start, place, "right")
-    return numpy.stack([start, end, count]), numpy.stack(over).astype("int64")
+    inside = (start[:, None] <= place) & (place < end[:, None])                  # (windows, size)
+    weights = inside / count[:, None]
+    if backward:
+        inside, weights = inside.T, weights.T                                    # (size, windows)
+    places, length = inside.shape
+    Q = max(1, inside.sum(axis=1).max(initial=0))
+    first = inside.argmax(axis=1)[:, None] + numpy.arange(Q)                     # (places, Q): they are neighbours
+    there = numpy.arange(Q) < inside.sum(axis=1)[:, None]
+    weights = numpy.take_along_axis(weights, numpy.minimum(first, length - 1), axis=1) * there
+    sources = numpy.where(there[:, :, None], first[:, :, None] * C + numpy.arange(C), length * C)    # (places, Q, C)
+    sources = sources.transpose(1, 0, 2).reshape(Q, places * C)
+    return (numpy.ascontiguousarray(sources, "uint32"),
+            numpy.ascontiguousarray(numpy.repeat(weights.T, C, axis=1), "float32"))
 
 
-def _average(x, rows, columns):
-    """The means over the windows of the two axes.  x (N, H, W, C) -> y (N, OH, OW, C)"""
-    x = behaved(x)
-    N, _, W, C = x.shape
-    OH, OW = rows[0].shape[1], columns[0].shape[1]
-    y = memory.empty((N, OH, OW, C))
-    _forward(x, rows[0], columns[0], memory.empty((threads.chunks(N * OH), W * C)), y)
+def _average(x, shape, backward, rows, columns):
+    """Over the windows that `rows` and `columns`, the last arguments of _tables, describe. -> shape"""
+    x, y = behaved(x), memory.empty(shape)
+    N, H, W, C = x.shape
+    lines = memory.empty((threads.chunks(N * shape[1]), W * C + 1))
+    if y.size:
+        _weighted_sums(x.reshape(N, H, W * C), *_tables(backward, 1, *rows), *_tables(backward, C, *columns), lines,
+                       y.reshape(N, shape[1], shape[2] * C))
     return y
-
-
-def _average_backward(dy, x_shape, rows, columns):
-    """dx = Σ dy / (size of the window) over the windows that cover the element."""
-    dy = behaved(dy)
-    N, H, _, C = x_shape
-    dx = memory.empty(x_shape)
-    lines = memory.empty((threads.chunks(N * H), dy.shape[2] * C))
-    _backward(dy, rows[0][2], columns[0][2], rows[1], columns[1], lines, dx)
-    return dx
 
 
 def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     """y = (Σ over the window) / (number of its elements).  x (N, H, W, C) -> y (N, OH, OW, C)."""
-    return _average(x, *_both(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad))
+    N, H, W, C = x.shape
+    axes = _axes(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad)
+    OH = windows_on_axis(H, pool_size[0], strides[0], padding[0], 1, ceil_mode)
+    OW = windows_on_axis(W, pool_size[1], strides[1], padding[1], 1, ceil_mode)
+    return _average(x, (N, OH, OW, C), False, *axes)
 
 
 def avg_pool2d_backward(dy, x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
     """dx = Σ dy / (number of elements) over the windows that cover the element."""
-    return _average_backward(dy, x_shape, *_both(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad))
+    return _average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad))
 
 
-def _both(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
-    """The windows of both axes."""
-    return [_sliding(x_shape[1 + axis], pool_size[axis], strides[axis], tuple(padding[axis]), bool(ceil_mode),
-                     bool(count_include_pad)) for axis in range(2)]
+def _axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
+    """The arguments of _tables for both axes, hashable."""
+    return [(_sliding, x_shape[1 + axis], pool_size[axis], strides[axis], tuple(padding[axis]), bool(ceil_mode),
+             bool(count_include_pad)) for axis in range(2)]
 
 
 def adaptive_avg_pool2d(x, output_size):
     """y[n,oh,ow,c] = the mean of x over bin (oh, ow).  x (N, H, W, C) -> y (N, *output_size, C)."""
-    return _average(x, _bins(x.shape[1], output_size[0]), _bins(x.shape[2], output_size[1]))
+    N, H, W, C = x.shape
+    OH, OW = output_size
+    return _average(x, (N, OH, OW, C), False, (_bins, H, OH), (_bins, W, OW))
 
 
 def adaptive_avg_pool2d_backward(dy, x_shape):
     """dx = Σ dy / (elements of the bin) over the bins that hold the element."""
-    return _average_backward(dy, x_shape, _bins(x_shape[1], dy.shape[1]), _bins(x_shape[2], dy.shape[2]))
+    return _average(dy, x_shape, True, (_bins, x_shape[1], dy.shape[1]), (_bins, x_shape[2], dy.shape[2]))
 
 
 def global_avg_pool2d(x):

@@ -8,7 +8,7 @@ import numpy
 from numba import prange
 
 from . import memory
-from .column_sums import LANES, column_sums
+from .column_sums import column_sums, long_rows
 from .compile import behaved, kernel
 
 
@@ -36,7 +36,8 @@ def _apply_backward(dy, x, mean, scale, slope, shift, dx):
 def _long_rows(*constants):
     """Each (C,), repeated to the length of the long rows, in float32."""
     C = len(constants[0])
-    return [numpy.tile(numpy.asarray(constant, "float32"), max(1, LANES // C)) for constant in constants]
+    times = long_rows(0, C)[1] // C
+    return [numpy.tile(numpy.asarray(constant, "float32"), times) for constant in constants]
 
 
 def batch_norm(x, gamma, beta, epsilon):

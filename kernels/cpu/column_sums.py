@@ -1,4 +1,4 @@
-"""Sums over all axes but the last, which biases and batch norm need: in float64, one pass, whatever C is.
+"""The sums over all axes but the last that batch norm needs: in float64, one pass, whatever C is.
 
 The rows are taken several at a time, as one long row of `lanes` = C·m elements with m sums per channel, so that the
 innermost loop is long enough to vectorise also for the few channels of a first layer.
@@ -12,6 +12,12 @@ from .compile import kernel
 LANES = 128
 
 
+def long_rows(size, C):
+    """How many long rows `size` elements of C channels make (the last may be short), and how long they are."""
+    lanes = C * max(1, LANES // C)
+    return -(-size // lanes), lanes
+
+
 @kernel
 def _sums(x, y, rows, totals):
     """totals[part, 0] = Σ x and totals[part, 1] = Σ x y, over the long rows of each part; x, y flat."""
@@ -21,22 +27,23 @@ def _sums(x, y, rows, totals):
         for j in range(lanes):
             total[j] = 0
             product[j] = 0
-        for start in range(part * rows // parts * lanes, (part + 1) * rows // parts * lanes, lanes):
-            for j in range(min(lanes, x.size - start)):          # the last long row may be a short one
-                value = numpy.float64(x[start + j])
+        for row in range(part * rows // parts, (part + 1) * rows // parts):
+            values, others = x[row * lanes:(row + 1) * lanes], y[row * lanes:(row + 1) * lanes]
+            for j in range(values.size):
+                value = numpy.float64(values[j])
                 total[j] += value
-                product[j] += value * numpy.float64(y[start + j])
+                product[j] += value * numpy.float64(others[j])
 
 
 def column_sums(x, y):
     """Σ x and Σ x y over all axes but the last.  x, y (..., C) -> float64 (C,), (C,)."""
     C = x.shape[-1]
-    lanes = C * max(1, LANES // max(1, C))
-    rows = -(-x.size // max(1, lanes))
-    totals = memory.empty((threads.chunks(rows, 16), 2, lanes), numpy.float64)
+    rows, lanes = long_rows(x.size, C)
+    parts = threads.chunks(rows, 16)
+    totals = memory.empty((parts, 2, lanes), numpy.float64)
     _sums(x.reshape(-1), y.reshape(-1), rows, totals)
     # (parts, 2, m, C) -> (2, C), always in the same order
-    return totals.reshape(len(totals), 2, lanes // max(1, C), C).sum(axis=(0, 2))
+    return totals.reshape(parts, 2, lanes // C, C).sum(axis=(0, 2))
 
 
 @kernel

@@ -12,7 +12,7 @@ from ..shapes import output_size
 from . import memory, threads
 from .column_sums import add_parts
 from .compile import behaved, kernel
-from .gemm import add_dots, add_product
+from .gemm import add_dots, add_product, whole_rows
 from .windows import (fill, load_pixels, load_planes, plane_shape, row_starts, run_starts, store_pixels,
                       store_planes)
 
@@ -105,11 +105,6 @@ def _block_rows(images, OH, OW, floats):
     return max(1, min(OH, cached, shared))
 
 
-def _even(rows):
-    """Room for the pairs of rows in add_product."""
-    return rows + rows % 2
-
-
 def _run_length(pixels):
     """At least so many floats, and an odd number of cache lines, for rows a power of two apart share few sets."""
     return (-(-pixels // 16) | 1) * 16
@@ -128,7 +123,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups):
     OW = output_size(W, KW, strides[1], padding[1], dilation[1])
     y = memory.empty((N, OH, OW, F))
     if y.size:
-        rows, starts, planes, runs = _scratch(y.shape, w.shape, strides, dilation, groups, _even(F // groups))
+        rows, starts, planes, runs = _scratch(y.shape, w.shape, strides, dilation, groups, whole_rows(F // groups))
         _forward(x, w, bias, y, strides, (padding[0][0], padding[1][0]), groups, rows, starts, planes, runs)
     return y
 
@@ -156,7 +151,7 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     # Few enough channels that their planes stay in the cache, and that each thread has some.
     image = plane_shape(1, (KH, KW), strides, dilation, OH, OW)
     cuts = max(1, -(-threads.threads() // max(1, N * groups)))
-    width = _even(max(1, min(-(-CG // cuts), 4 * BLOCK // prod(image))))
+    width = whole_rows(max(1, min(-(-CG // cuts), 4 * BLOCK // prod(image))))
     shape = (width, *image[1:])
     rows = _block_rows(threads.threads(), OH, OW, FG)
     parts = threads.chunks(N * groups * -(-CG // width))

@@ -3,19 +3,19 @@ from numba import prange
 
 from . import memory, threads
 from .compile import behaved, kernel
-from .gemm import add_dots, add_product
+from .gemm import ROWS, add_dots, add_product, whole_rows
 from .windows import fill, row_starts
 
 
 @kernel
 def _product(a, row_step, step, b, b_rows, bias, out, M, row_parts, column_parts):
-    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M or one more, P)."""
+    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (whole_rows(M), P)."""
     P = out.shape[1]
     flat_out = out.reshape(out.size)
-    pairs = (M + 1) // 2
+    threes = out.shape[0] // ROWS
     for part in prange(row_parts * column_parts):
         row, column = part // column_parts, part % column_parts
-        m, m_last = 2 * (row * pairs // row_parts), min(M, 2 * ((row + 1) * pairs // row_parts))
+        m, m_last = row * threes // row_parts * ROWS, min(M, (row + 1) * threes // row_parts * ROWS)
         p, p_last = column * P // column_parts, (column + 1) * P // column_parts
         for i in range(m, m_last):
             for j in range(p, p_last):
@@ -45,17 +45,12 @@ def _parts(M, P):
     return row_parts, (threads.chunks(P, 64) if row_parts == 1 else 1)
 
 
-def _rows(M, P):
-    """(M, P) of memory, with a spare row behind it for the pairs of rows in add_product where M is odd."""
-    return memory.empty((M + M % 2, P))
-
-
 def dense(x, w, b):
     """y = x w + b.  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
     x, w = behaved(x), behaved(w)
     N, (IN, OUT) = len(x), w.shape
     bias = memory.zeros(OUT) if b is None else behaved(b)
-    y = _rows(N, OUT)                            # (N, OUT) = (N, IN) @ (IN, OUT)
+    y = memory.empty((whole_rows(N), OUT))       # (N, OUT) = (N, IN) @ (IN, OUT)
     _product(x.reshape(-1), IN, 1, w.reshape(-1), row_starts(IN, OUT), bias, y, N, *_parts(N, OUT))
     return y[:N]
 
@@ -73,6 +68,6 @@ def dense_backward_weights(dy, x):
     """dw = xᵀ dy: each weight sums over the batch."""
     dy, x = behaved(dy), behaved(x)
     IN, OUT = x.shape[1], dy.shape[1]
-    dw = _rows(IN, OUT)                          # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
+    dw = memory.empty((whole_rows(IN), OUT))     # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
     _product(x.reshape(-1), 1, IN, dy.reshape(-1), row_starts(*dy.shape), memory.zeros(OUT), dw, IN, *_parts(IN, OUT))
     return dw[:IN]

@@ -10,7 +10,13 @@ from numpy import float32, uint64
 
 from .compile import helper
 
+ROWS = 3                                         # rows of out that are added to at a time
 PANEL = 64 * 1024                                # floats of b worked on at a time: 256 KB, a part of the L2 cache
+
+
+def whole_rows(M):
+    """How many rows `out` needs for the threes of add_product."""
+    return -(-M // ROWS) * ROWS
 
 
 @helper
@@ -18,37 +24,49 @@ def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, o
     """out[m, p] += Σ_k a[m, k] b[k, p] for m < M, k < K, p < P, where
 
     a[m, k] stands at a_start + m·a_row + k·a_step, so that `a` may be a transpose; b[k, p] at b_start + b_rows[k] + p;
-    out[m, p] at out_start + m·out_row + p. The rows go in pairs: for odd M, row M of out is overwritten.
+    out[m, p] at out_start + m·out_row + p. Rows go in threes, so that up to two behind the last are overwritten: see
+    `whole_rows`.
     """
     depth = max(4, PANEL // max(1, P) // 4 * 4)
     for first in range(0, K, depth):             # the panel of b stays in the cache for all rows of out
         last = min(K, first + depth)
-        for m in range(0, M, 2):
-            i, j = a_start + m * a_row, a_start + min(m + 1, M - 1) * a_row
-            y = out_start + m * out_row
-            _add_two_rows(a, i, j, a_step, b, b_rows, b_start, first, last, out, y, y + out_row, P)
+        for m in range(0, M, 3):
+            i0 = a_start + m * a_row
+            i1, i2 = a_start + min(m + 1, M - 1) * a_row, a_start + min(m + 2, M - 1) * a_row
+            _add_three_rows(a, i0, i1, i2, a_step, b, b_rows, b_start, first, last, out, out_start + m * out_row,
+                            out_row, P)
 
 
 @helper
-def _add_two_rows(a, i, j, step, b, b_rows, b_start, first, last, out, y, z, P):
-    """out[y + p] += Σ_k a[i + k·step] b[k, p] and out[z + p] += Σ_k a[j + k·step] b[k, p], four k a pass."""
-    y, z = uint64(y), uint64(z)
+def _add_three_rows(a, i0, i1, i2, step, b, b_rows, b_start, first, last, out, y, out_row, P):
+    """Three rows of out, from y on, += three rows of a, from i0, i1 and i2 on, times b; four k a pass."""
+    y0, y1, y2 = uint64(y), uint64(y + out_row), uint64(y + 2 * out_row)
     fours = first + (last - first) // 4 * 4
     for k in range(first, fours, 4):
-        at = i + k * step
-        c0, c1, c2, c3 = a[at], a[at + step], a[at + 2 * step], a[at + 3 * step]
-        at = j + k * step
-        d0, d1, d2, d3 = a[at], a[at + step], a[at + 2 * step], a[at + 3 * step]
-        b0, b1 = uint64(b_start + b_rows[k]), uint64(b_start + b_rows[k + 1])
-        b2, b3 = uint64(b_start + b_rows[k + 2]), uint64(b_start + b_rows[k + 3])
+        at = k * step
+        c0, d0, e0 = a[i0 + at], a[i1 + at], a[i2 + at]
+        at += step
+        c1, d1, e1 = a[i0 + at], a[i1 + at], a[i2 + at]
+        at += step
+        c2, d2, e2 = a[i0 + at], a[i1 + at], a[i2 + at]
+        at += step
+        c3, d3, e3 = a[i0 + at], a[i1 + at], a[i2 + at]
+        j0, j1 = uint64(b_start + b_rows[k]), uint64(b_start + b_rows[k + 1])
+        j2, j3 = uint64(b_start + b_rows[k + 2]), uint64(b_start + b_rows[k + 3])
         for p in range(uint64(P)):
-            out[y + p] += c0 * b[b0 + p] + c1 * b[b1 + p] + c2 * b[b2 + p] + c3 * b[b3 + p]
-            out[z + p] += d0 * b[b0 + p] + d1 * b[b1 + p] + d2 * b[b2 + p] + d3 * b[b3 + p]
+            # All loads before the first store, which might change what is loaded for all LLVM knows.
+            b0, b1, b2, b3 = b[j0 + p], b[j1 + p], b[j2 + p], b[j3 + p]
+            s0 = out[y0 + p] + c0 * b0 + c1 * b1 + c2 * b2 + c3 * b3
+            s1 = out[y1 + p] + d0 * b0 + d1 * b1 + d2 * b2 + d3 * b3
+            s2 = out[y2 + p] + e0 * b0 + e1 * b1 + e2 * b2 + e3 * b3
+            out[y0 + p], out[y1 + p], out[y2 + p] = s0, s1, s2
     for k in range(fours, last):
-        c0, d0, b0 = a[i + k * step], a[j + k * step], uint64(b_start + b_rows[k])
+        c0, d0, e0 = a[i0 + k * step], a[i1 + k * step], a[i2 + k * step]
+        j0 = uint64(b_start + b_rows[k])
         for p in range(uint64(P)):
-            out[y + p] += c0 * b[b0 + p]
-            out[z + p] += d0 * b[b0 + p]
+            b0 = b[j0 + p]
+            s0, s1, s2 = out[y0 + p] + c0 * b0, out[y1 + p] + d0 * b0, out[y2 + p] + e0 * b0
+            out[y0 + p], out[y1 + p], out[y2 + p] = s0, s1, s2
 
 
 @helper

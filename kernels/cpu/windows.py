@@ -6,10 +6,12 @@ the run of results, (rows - 1)·PW + OW long, of which OW places a row are pixel
 strides SH, SW each channel has several planes, or phases: every SH-th row and SW-th column, and the same holds.
 
 NHWC has the channels along memory; here the pixels are, so that vectors are full whatever the number of channels.
+Indices are unsigned for the reason given in `gemm.py`.
 """
 from functools import lru_cache
 
 import numpy
+from numpy import uint64
 
 from .compile import helper
 
@@ -41,13 +43,14 @@ def row_starts(rows, length):
 @helper
 def fill(flat, start, length, value):
     """flat[start : start + length] = value."""
-    for i in range(length):
+    start = uint64(start)
+    for i in range(uint64(length)):
         flat[start + i] = value
 
 
 @helper
 def _inside(start, stride, count, size):
-    """first, last: the i with 0 <= start + i·stride < size and i < count are those with first <= i < last."""
+    """first, last: the i < count with 0 <= start + i·stride < size are those with first <= i < last."""
     first = min(count, max(0, -(start // stride)))
     return first, max(first, min(count, (size - 1 - start) // stride + 1))
 
@@ -64,11 +67,12 @@ def load_planes(image, channel, row, column, strides, planes):
         i_first, i_last = _inside(row + a, strides[0], PH, H)
         for b in range(column_phases):
             j_first, j_last = _inside(column + b, strides[1], PW, W)
+            first, step = uint64(column + b + j_first * strides[1]), uint64(strides[1])
             for c in range(C):
                 for i in range(i_first, i_last):
                     line, pixels = planes[c, a, b, i], image[row + a + i * strides[0]]
-                    for j in range(j_first, j_last):
-                        line[j] = pixels[column + b + j * strides[1], channel + c]
+                    for j in range(uint64(j_last - j_first)):
+                        line[uint64(j_first) + j] = pixels[first + j * step, uint64(channel + c)]
 
 
 @helper
@@ -80,31 +84,33 @@ def store_planes(planes, channel, row, column, strides, image):
         i_first, i_last = _inside(row + a, strides[0], PH, H)
         for b in range(column_phases):
             j_first, j_last = _inside(column + b, strides[1], PW, W)
-            for i in range(i_first, i_last):
-                pixels = image[row + a + i * strides[0]]
-                for j in range(j_first, j_last):
-                    pixel = pixels[column + b + j * strides[1]]
-                    for c in range(C):
-                        pixel[channel + c] = planes[c, a, b, i, j]
+            first, step = uint64(column + b + j_first * strides[1]), uint64(strides[1])
+            for c in range(C):
+                for i in range(i_first, i_last):
+                    line, pixels = planes[c, a, b, i], image[row + a + i * strides[0]]
+                    for j in range(uint64(j_last - j_first)):
+                        pixels[first + j * step, uint64(channel + c)] = line[uint64(j_first) + j]
 
 
 @helper
 def load_pixels(image, channel, row, rows, PW, runs):
     """runs[f, r·PW + w] = image[row + r, w, channel + f] for r < rows; other places stay.  image (H, W, F)."""
-    W = image.shape[1]
-    for r in range(rows):
-        for w in range(W):
-            pixel, p = image[row + r, w], r * PW + w
-            for f in range(runs.shape[0]):
-                runs[f, p] = pixel[channel + f]
+    W = uint64(image.shape[1])
+    for f in range(runs.shape[0]):
+        run = runs[f]
+        for r in range(rows):
+            pixels, start = image[row + r], uint64(r * PW)
+            for w in range(W):
+                run[start + w] = pixels[w, uint64(channel + f)]
 
 
 @helper
 def store_pixels(runs, channel, row, rows, PW, image):
     """image[row + r, w, channel + f] = runs[f, r·PW + w] for r < rows: the reverse of load_pixels."""
-    W = image.shape[1]
-    for r in range(rows):
-        for w in range(W):
-            pixel, p = image[row + r, w], r * PW + w
-            for f in range(runs.shape[0]):
-                pixel[channel + f] = runs[f, p]
+    W = uint64(image.shape[1])
+    for f in range(runs.shape[0]):
+        run = runs[f]
+        for r in range(rows):
+            pixels, start = image[row + r], uint64(r * PW)
+            for w in range(W):
+                pixels[w, uint64(channel + f)] = run[start + w]
