@@ -17,6 +17,7 @@ from . import cache, threads
 # Sums may be reordered (no reduction vectorises otherwise) and products fused into them; NaN and infinity keep
 # their meaning, so neither "nnan" nor "ninf".
 OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+ONLY_FROM_KERNELS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}      # a quarter less to compile
 FLOAT32, INT32, UINT8 = numpy.dtype("float32"), numpy.dtype("int32"), numpy.dtype("uint8")
 
 try:
@@ -27,13 +28,13 @@ _decorating = threading.Lock()
 
 
 def helper(function):
-    """A function that only kernels call."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    """A function that only kernels call: it has no way in from Python, where calling it would crash."""
+    return numba.njit(**OPTIONS, **ONLY_FROM_KERNELS)(function)
 
 
 def exact_helper(function):
     """A helper whose sums keep their order, where rounding errors are meant to cancel."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"contract"}, error_model="numpy")(function)
+    return numba.njit(**{**OPTIONS, **ONLY_FROM_KERNELS, "fastmath": {"contract"}})(function)
 
 
 class Kernel:
@@ -55,7 +56,8 @@ class Kernel:
             threads.run(self.dispatcher, arguments)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             # Only the cache touches files, before the kernel runs: the disk is full, or a crash cut a file short.
-            print(f"the cache of compiled kernels failed ({error}): compiling without it", file=sys.stderr)
+            print(f"the kernel cache {_folder} failed ({error}): compiling without it; to repair it, delete it",
+                  file=sys.stderr)
             self.dispatcher = _parallel(self.__wrapped__, None)
             threads.run(self.dispatcher, arguments)
         self.dispatcher.disable_compile()        # other types from now on are converted, or a TypeError

@@ -7,6 +7,7 @@ enough for the L2 cache.
 from math import prod
 
 from numba import prange
+from numpy import float32
 
 from ..shapes import output_size
 from . import memory, threads
@@ -22,7 +23,7 @@ SHORTEST_RUN = 128                               # pixels in a block: less makes
 
 @kernel
 def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs):
-    """planes (parts, CG, .., PH, PW) and runs (parts, FG, pixels) are each thread's scratch, for `rows` output rows."""
+    """planes (parts, CG, .., PH, PW), runs (parts, FG, pixels): each thread's scratch for `rows` output rows."""
     N, OH, OW, F = y.shape
     PW, pixels = planes.shape[5], runs.shape[2]
     FG, K = F // groups, starts.size
@@ -34,7 +35,7 @@ def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs)
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * rows
             count = min(rows, OH - first)
-            fill(flat_planes, own_planes, planes.size // parts, 0)
+            fill(flat_planes, own_planes, planes.size // parts, float32(0))
             load_planes(x[n], g * planes.shape[1], first * strides[0] - origin[0], -origin[1], strides, planes[part])
             for f in range(FG):
                 fill(flat_runs, own_runs + f * pixels, pixels, bias[g * FG + f])
@@ -57,11 +58,11 @@ def _backward_data(dy, w, dx, strides, origin, groups, rows, starts, run_rows, p
     plane = planes.size // (parts * width)
     for part in prange(parts):
         own_planes, own_runs = part * width * plane, part * (runs.size // parts)
-        fill(flat_runs, own_runs, runs.size // parts, 0)                 # what is no pixel stays 0
+        fill(flat_runs, own_runs, runs.size // parts, float32(0))                 # what is no pixel stays 0
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             n, g, c = task // (groups * cuts), task // cuts % groups, task % cuts * width
             C = min(width, CG - c)
-            fill(flat_planes, own_planes, width * plane, 0)
+            fill(flat_planes, own_planes, width * plane, float32(0))
             for first in range(0, OH, rows):
                 count = min(rows, OH - first)
                 load_pixels(dy[n], g * FG, first, count, PW, runs[part])
@@ -79,17 +80,18 @@ def _backward_weights(dy, x, strides, origin, groups, rows, starts, planes, runs
     N, OH, OW, F = dy.shape
     PW, pixels = planes.shape[5], runs.shape[2]
     FG, K = F // groups, starts.size
-    flat_planes, flat_runs, flat_totals = planes.reshape(planes.size), runs.reshape(runs.size), totals.reshape(totals.size)
+    flat_planes, flat_runs = planes.reshape(planes.size), runs.reshape(runs.size)
+    flat_totals = totals.reshape(totals.size)
     blocks = (OH + rows - 1) // rows
     tasks, parts = N * groups * blocks, planes.shape[0]
     for part in prange(parts):
         own_planes, own_runs, own_total = part * (planes.size // parts), part * FG * pixels, part * K * F
-        fill(flat_totals, own_total, K * F, 0)
-        fill(flat_runs, own_runs, FG * pixels, 0)                        # what is no pixel stays 0
+        fill(flat_totals, own_total, K * F, float32(0))
+        fill(flat_runs, own_runs, FG * pixels, float32(0))                        # what is no pixel stays 0
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * rows
             count = min(rows, OH - first)
-            fill(flat_planes, own_planes, planes.size // parts, 0)
+            fill(flat_planes, own_planes, planes.size // parts, float32(0))
             load_planes(x[n], g * planes.shape[1], first * strides[0] - origin[0], -origin[1], strides, planes[part])
             load_pixels(dy[n], g * FG, first, count, PW, runs[part])
             # (K, FG) += (K, P) @ (FG, P)ᵀ

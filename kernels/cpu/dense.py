@@ -1,5 +1,6 @@
 """The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns."""
 from numba import prange
+from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, kernel
@@ -35,7 +36,7 @@ def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
         m, m_last = row * M // row_parts, (row + 1) * M // row_parts
         p, p_last = column * P // column_parts, (column + 1) * P // column_parts
         for i in range(m, m_last):
-            fill(flat_out, i * P + p, p_last - p, 0)
+            fill(flat_out, i * P + p, p_last - p, float32(0))
         add_dots(a, a_rows, m * K, b, p * K, K, flat_out, m * P + p, P, m_last - m, p_last - p, K)
 
 

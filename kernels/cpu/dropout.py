@@ -12,7 +12,8 @@ def _forward(x, threshold, scale, seed_low, seed_high, layer, call, y, mask):
     scale = float32(scale)
     for i in prange((x.size + 3) // 4):
         block = uint64(i)
-        words = philox4x32(block & WORD, block >> HALF, uint64(call), uint64(layer), uint64(seed_low), uint64(seed_high))
+        words = philox4x32(block & WORD, block >> HALF, uint64(call), uint64(layer),
+                           uint64(seed_low), uint64(seed_high))
         for j in range(min(4, x.size - 4 * i)):
             kept = uint8(words[j] >= uint64(threshold))
             mask[4 * i + j] = kept

@@ -80,6 +80,16 @@ def test_a_cache_folder_that_cannot_be_made_is_said_once(tree, tmp_path):
     assert output == "0.995" and messages.startswith("compiling kernels (in every run: ") and messages.count("\n") == 1
 
 
+def test_a_cache_file_that_a_crash_cut_short_is_survived(tree, tmp_path):
+    python(TANH_OF_3, tree, tmp_path)
+    files = list(tmp_path.rglob("*.nb?"))
+    assert len(files) == 2                                           # an index and a kernel
+    for file in files:
+        file.write_bytes(file.read_bytes()[:100])
+    output, messages = python(TANH_OF_3, tree, tmp_path)
+    assert output == "0.995" and "to repair it, delete it" in messages
+
+
 def test_the_cache_is_private_and_named_by_the_sources(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "user_cache", lambda: tmp_path / "scratchnet")
     folder = cache.open_folder()

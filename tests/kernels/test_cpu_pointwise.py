@@ -37,6 +37,12 @@ def test_bias_gradient(shape, seed):
                                rtol=1e-6, atol=1e-6 * np.sqrt(dy[..., 0].size))          # sums near 0 keep the terms' error
 
 
+@pytest.mark.parametrize("shape", [(20_000, 3), (65, 300), (40, 16, 16, 5)])
+def test_bias_gradient_of_many_rows(shape):
+    dy = np.random.default_rng(0).random(shape, dtype=np.float32)        # none negative: a row that is lost shows
+    np.testing.assert_allclose(cpu.bias_backward(dy), reference.bias_backward(dy.astype("f8")), rtol=1e-6)
+
+
 @EXAMPLES
 @given(SHAPES, st.sampled_from([(0, None, 0), (0.1, None, 0), (0, 6, 0), (0.2, 1, 0.3)]), SEEDS)
 def test_relu_and_its_gradient(shape, pieces, seed):
@@ -135,6 +141,15 @@ def test_the_other_losses_and_their_gradients(shape, from_logits, seed):
         np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-6 / targets.size)
 
 
+def test_binary_cross_entropy_is_finite_at_its_ends():
+    p, t = np.array([[0, 1], [0, 1]], np.float32), np.array([[0, 1], [1, 0]], np.float32)
+    for predictions, from_logits in ((p, False), (1e4 * (2 * p - 1), True)):
+        got = cpu.binary_cross_entropy(predictions, t, from_logits)
+        expected = reference.binary_cross_entropy(*wide(predictions, t), from_logits)
+        np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
+        np.testing.assert_allclose(got[1], expected[1], rtol=1e-6)
+
+
 @EXAMPLES
 @given(SHAPES, st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_dropout_draws_the_reference_bits(shape, rate, seed, layer, call):
@@ -186,3 +201,9 @@ def test_optimiser_updates_over_five_steps(name, shape):
         UPDATES[name](reference, exact[0], gradient.astype("f8"), exact[1:], step)
     for got, expected in zip(fast, exact):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)      # five roundings of sums near 1
+
+
+def test_a_variance_rounded_below_zero_is_zero():
+    value, gradient, square, mean = (np.array([number], np.float32) for number in (1, 2, 4, 2.001))
+    cpu.rmsprop(value, gradient, square, None, mean, 0.01, 0.9, 1e-3, 0.0, 0.0)          # 4 - 2.0009² < 0
+    np.testing.assert_allclose(value, 1 - 0.01 * 2 / 1e-3, rtol=1e-6)

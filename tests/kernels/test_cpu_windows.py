@@ -57,6 +57,7 @@ def test_convolution_and_both_gradients(geometry, N, groups, CG, FG, with_bias, 
 @pytest.mark.parametrize("N, sizes, C, F, window, padding", [
     (1, (61, 67), 3, 5, (7, 5), ((3, 3), (2, 2))),               # many blocks of rows, and a remainder
     (2, (9, 9), 129, 67, (3, 3), ((1, 1), (1, 1))),              # many channels, none a multiple of a vector
+    (1, (11, 130), 2, 64, (3, 3), ((1, 1), (1, 1))),             # several blocks also of dy's rows, and a remainder
     (33, (5, 5), 2, 3, (5, 5), ((0, 0), (0, 0))),                # one output pixel an image
     (1, (1, 200), 1, 1, (1, 9), ((0, 0), (4, 4))),               # a line
     (3, (14, 14), 6, 16, (1, 1), ((0, 0), (0, 0))),
