@@ -1,0 +1,294 @@
+"""The mutants of `mutants.py`: what is written in place of what, and the tests that are to notice.
+
+`old` occurs exactly once in `file`; `tests` is what pytest is given, a file or a test in it.
+"""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = []
+
+
+def rows(file, tests, *mutants):
+    """The mutants (name, old, new) of one file that the same tests are to catch."""
+    MUTANTS.extend(Mutant(f"{file.removesuffix('.py')}: {name}", file, old, new, tests) for name, old, new in mutants)
+
+
+# -- kernels/reference ------------------------------------------------------------------------------------------------
+
+rows("kernels/reference/windows.py", "tests/kernels/test_reference_windows.py",
+     ("dilation ignored", "slice(kh * DH, kh * DH + SH", "slice(kh, kh + SH"),
+     ("padding at the wrong end", "border.append((before, after + overhang))",
+      "border.append((after, before + overhang))"))
+rows("kernels/reference/conv.py", "tests/kernels/test_reference_windows.py",
+     ("im2col shifted", "columns[:, :, :, kh, kw] = padded[at]", "columns[:, :, :, kh, kw - 1] = padded[at]"),
+     ("groups mixed up", "(slice(g * CG, (g + 1) * CG),", "(slice((groups - 1 - g) * CG, (groups - g) * CG),"))
+rows("kernels/reference/conv.py", "tests/kernels/test_reference_adjoint.py",
+     ("col2im keeps one copy of each pixel", "padded[at] += columns", "padded[at] = columns"))
+rows("kernels/reference/depthwise.py", "tests/kernels/test_reference_adjoint.py",
+     ("dw upside down", "dw[kh, kw] = products", "dw[KH - 1 - kh, kw] = products"))
+rows("kernels/reference/dense.py", "tests/kernels/test_reference_adjoint.py",
+     ("dw transposed", "dw = x.astype(wide, copy=False).T @ dy.astype(wide, copy=False)",
+      "dw = (dy.astype(wide).T @ x).reshape(x.shape[1], dy.shape[1])"),
+     ("w read as its transpose in dx", "w.astype(wide, copy=False).T  #", "w.astype(wide).reshape(w.shape[::-1])  #"))
+rows("kernels/reference/bias.py", "tests/kernels/test_reference_adjoint.py",
+     ("sum over one axis too few", "range(dy.ndim - 1)", "range(dy.ndim - 2)"))
+rows("kernels/reference/max_pool.py", "tests/kernels/test_reference_windows.py",
+     ("padding can win", "wins = (index >= 0) & larger", "wins = larger"),
+     ("NaN lost", " | (xp.isnan(value) & ~xp.isnan(y))", ""),
+     ("the last of equals wins", "(value > y)", "(value >= y)"),
+     ("an element that wins often gets one gradient",
+      "xp.add.at(dx, (image, place, channel), dy.reshape(N, OHOW, C).astype(dx.dtype, copy=False))",
+      "dx[image, place, channel] = dy.reshape(N, OHOW, C)"))
+rows("kernels/reference/avg_pool.py", "tests/kernels/test_reference_windows.py",
+     ("count_include_pad swapped", "if count_include_pad else (before", "if not count_include_pad else (before"),
+     ("adaptive bins end too early", "-((i + 1) * size // -count)",
+      "max((i + 1) * size // count, i * size // count + 1)"))
+rows("kernels/reference/avg_pool.py", "tests/kernels/test_reference_adjoint.py",
+     ("gradient shared among the whole window", "share = dy / divisor", "share = dy / (pool_size[0] * pool_size[1])"))
+rows("kernels/reference/batch_norm.py", "tests/kernels/test_reference_gradients.py",
+     ("the path through the mean removed", "dx = dy - dy.mean(axis=axes) - normalised", "dx = dy - normalised"),
+     ("the path through the variance removed", " - normalised * (dy * normalised).mean(axis=axes)", ""))
+rows("kernels/reference/batch_norm.py", "tests/kernels/test_reference_pointwise.py",
+     ("unbiased variance", "var = (centred * centred).mean(axis=axes)",
+      "var = (centred * centred).sum(axis=axes) / (x[..., 0].size - 1)"),
+     ("variance as mean(x²) - μ²", "var = (centred * centred).mean(axis=axes)",
+      "var = (x * x).mean(axis=axes) - mean * mean"))
+rows("kernels/reference/lrn.py", "tests/kernels/test_reference_gradients.py",
+     ("window not mirrored", "(size - 1) // 2, size // 2)", "size // 2, (size - 1) // 2)"))
+rows("kernels/reference/activation.py", "tests/kernels/test_reference_pointwise.py",
+     ("relu loses NaN", "xp.where(x < threshold, below, x)", "xp.where(x >= threshold, x, below)"),
+     ("relu takes the right slope at its kink", "x <= threshold, below, dy", "x < threshold, below, dy"),
+     ("softmax without its shift", "xp.exp(wide - wide.max(axis=-1, keepdims=True))", "xp.exp(wide)"))
+rows("kernels/reference/activation.py", "tests/kernels/test_reference_gradients.py",
+     ("softmax's gradient of the diagonal only", " - (dy_wide * y_wide).sum(axis=-1, keepdims=True)",
+      " * (1 - y_wide)"))
+rows("kernels/reference/loss.py", "tests/kernels/test_reference_gradients.py",
+     ("label smoothing dropped from the gradient", "keepdims=True) - targets) / N",
+      "keepdims=True) - (targets - label_smoothing / K) / (1 - label_smoothing)) / N"),
+     ("the gradient of a square without its 2", "gradient = 2 * difference", "gradient = difference"))
+rows("kernels/reference/philox.py", "tests/kernels/test_reference_dropout.py",
+     ("another constant", "0xCD9E8D57", "0xCD9E8D59"))
+rows("kernels/reference/dropout.py", "tests/kernels/test_reference_dropout.py",
+     ("wrong scale", "(1 / (1 - rate))", "(1 - rate)"),
+     ("the same mask in every call", "call & WORD", "0 & WORD"))
+rows("kernels/reference/pad.py", "tests/kernels/test_reference_windows.py",
+     ("reflect repeats the edge",
+      "period = max(2 * (size - 1), 1)\n        return min(i % period, period - i % period)",
+      "period = 2 * size\n        return min(i % period, period - 1 - i % period)"))
+rows("kernels/reference/pad.py", "tests/kernels/test_reference_adjoint.py",
+     ("a copy's gradient overwrites", "inside[_source(i, size, mode)] +=", "inside[_source(i, size, mode)] ="))
+rows("kernels/reference/arithmetic.py", "tests/kernels/test_reference_adjoint.py",
+     ("concat's slices swapped", "dy[..., start:start + size]",
+      "dy[..., dy.shape[-1] - start - size:dy.shape[-1] - start]"),
+     ("accumulate overwrites", "add(grad, d, out=grad)", "copyto(grad, d)"))
+rows("kernels/reference/optim.py", "tests/kernels/test_reference_optim.py",
+     ("momentum as a moving average", "velocity[...] = momentum * velocity + g\n",
+      "velocity[...] = momentum * velocity + (1 - momentum) * g\n"),
+     ("Nesterov's step without the look ahead", "g = g + momentum * velocity if nesterov else velocity",
+      "g = velocity"),
+     ("Adam's first moment biased", "lr / (1 - beta1 ** step)", "lr"),
+     ("Adam's second moment biased", "v / unbias", "v"),
+     ("AdamW's decay without lr", "lr * weight_decay, value", "weight_decay, value"),
+     ("centred RMSProp not centred", "spread = xp.maximum(square - mean * mean, 0)", "spread = square"))
+rows("kernels/shapes.py", "tests/kernels/test_reference_windows.py",
+     ("ceil_mode a window too many", "(count - 1) * stride >= before + size", "(count - 1) * stride > before + size"),
+     ("dilation ignored", "extent = dilation * (window - 1) + 1", "extent = window"))
+
+# -- kernels/cpu ------------------------------------------------------------------------------------------------------
+
+rows("kernels/cpu/windows.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
+     ("im2col shifted", 'kw = numpy.arange(window[1], dtype="int64")', "kw = numpy.roll(numpy.arange(window[1]), 1)"),
+     ("dilation ignored", "[:, None, None] * dilation[0]", "[:, None, None]"),
+     ("the last pixel of a row lost", "(size - 1 - start) // stride + 1", "(size - 1 - start) // stride"))
+rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
+     ("groups mixed up", "store_pixels(runs[part, :FG], g * FG",
+      "store_pixels(runs[part, :FG], (groups - 1 - g) * FG"),
+     ("a task counted by two threads in dw",
+      "# what is no pixel stays 0\n"
+      "        for task in range(part * tasks // parts, (part + 1) * tasks // parts):\n            n, g, first",
+      "\n        for task in range(max(0, part * tasks // parts - 1), (part + 1) * tasks // parts):\n"
+      "            n, g, first"))
+rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
+     ("the last, smaller block of rows lost in dx", "for first in range(0, OH, rows)",
+      "for first in range(0, OH - OH % rows, rows)"))
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
+     ("one thread's share of dw lost", "for part in range(1, parts.shape[0])",
+      "for part in range(1, parts.shape[0] - 1)"))
+rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
+     ("the last rows of a product's depth lost", "for k in range(fours, last)", "for k in range(fours, last - 1)"),
+     ("the last, odd column of dot products lost", "for n in range(0, N, 2)", "for n in range(0, N - 1, 2)"))
+rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
+     ("only the first panel", "last = min(K, first + depth)", "last = min(K, depth)"))
+rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
+     ("x read as its transpose in dw", "_product(x.reshape(-1), 1, IN,", "_product(x.reshape(-1), len(x), 1,"),
+     ("w transposed in dx", "w.reshape(-1), dx", "w.T.reshape(-1), dx"))
+rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
+     ("sum over one axis too few", "dy = behaved(dy)", "dy = behaved(dy[0])"))
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+     ("the last, shorter row of lanes lost", "return -(-size // lanes), lanes", "return size // lanes, lanes"),
+     ("one thread's share lost", "range(part * rows // parts, (part + 1) * rows // parts)",
+      "range(0, rows // parts)"))
+rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient_of_many_rows",
+     ("only the first block of rows", "first + BLOCK, last)", "part * rows // parts + BLOCK, last)"))
+rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
+     ("padding can win",
+      "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",
+      "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)\n"
+      "                        else:\n                            for c in range(C):\n"
+      "                                best[c] = max(best[c], float32(0))"),
+     ("NaN lost", " | ((value != value) & (best == best))", ""),
+     ("the last of equals wins", "(value > best)", "(value >= best)"),
+     ("dilation ignored", "+ kw * dilation[1]", "+ kw"),
+     ("an element that wins often gets one gradient", "dx[n, winners[n, p, c], c] += dy",
+      "dx[n, winners[n, p, c], c] = dy"))
+rows("kernels/cpu/avg_pool.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_and_its_gradient",
+     ("count_include_pad swapped", "if count_include_pad else (0, size)", "if not count_include_pad else (0, size)"),
+     ("the last element of each window lost", "there = numpy.arange(Q) < inside",
+      "there = numpy.arange(Q) < -1 + inside"))
+rows("kernels/cpu/avg_pool.py",
+     "tests/kernels/test_cpu_windows.py::test_adaptive_and_global_average_pooling_and_their_gradients",
+     ("adaptive bins end too early", "-((i + 1) * size // -count)",
+      "numpy.maximum((i + 1) * size // count, i * size // count + 1)"))
+rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+     ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
+     ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
+     ("unbiased variance", "squares / M - mean * mean", "(squares / M - mean * mean) * M / max(1, M - 1)"),
+     ("the last, shorter row of lanes lost", "in prange((x.size + lanes - 1) // lanes):\n        values",
+      "in prange(x.size // lanes):\n        values"))
+rows("kernels/cpu/depthwise.py", "tests/kernels/test_cpu_windows.py::test_depthwise_convolution_and_both_gradients",
+     ("output channels in another order", "y[f] += x[c] * w[f]", "y[j * uint64(C) + c] += x[c] * w[f]"),
+     ("dilation ignored in dx", "h = ih + origin[0] - kh * dilation[0]", "h = ih + origin[0] - kh"),
+     ("strides ignored in dx", " and h % strides[0] == 0", ""),
+     ("the rows that the threads cannot share evenly lost",
+      "range(part * N * OH // parts, (part + 1) * N * OH // parts)",
+      "range(part * (N * OH // parts), (part + 1) * (N * OH // parts))"))
+rows("kernels/cpu/lrn.py", "tests/kernels/test_cpu_pointwise.py::test_local_response_norm_and_its_gradient",
+     ("window not mirrored", "(size - 1) // 2, size // 2, total)", "size // 2, (size - 1) // 2, total)"),
+     ("a power of 1 for the paper's 3/4", "root * float32(sqrt(root))", "root * root"))
+rows("kernels/cpu/activation.py", "tests/kernels/test_cpu_pointwise.py::test_nan_and_infinity_are_not_lost",
+     ("relu loses NaN", "value = below if value < threshold else value",
+      "value = value if value >= threshold else below"),
+     ("softmax without its shift", "exp(x[k] - largest)", "exp(x[k])"))
+rows("kernels/cpu/activation.py", "tests/kernels/test_cpu_pointwise.py::test_relu_and_its_gradient",
+     ("relu takes the right slope at its kink", "if x[i] <= threshold", "if x[i] < threshold"))
+rows("kernels/cpu/activation.py",
+     "tests/kernels/test_cpu_pointwise.py::test_tanh_sigmoid_softmax_and_their_gradients",
+     ("softmax's gradient of the diagonal only", "total += dy[n, k] * y[n, k]", "total = dy[n, k] * y[n, k]"))
+rows("kernels/cpu/exponential.py", "tests/kernels/test_cpu_exponential.py",
+     ("a digit of tanh's polynomial", "3.49398029e-3", "3.49498029e-3"),
+     ("a digit of exp's polynomial", "float32(0.1666652)", "float32(0.1666752)"),
+     ("tanh ends too early", "TANH_LIMIT = float32(9.02)", "TANH_LIMIT = float32(6.5)"))
+rows("kernels/cpu/loss.py", "tests/kernels/test_cpu_pointwise.py::test_softmax_cross_entropy_and_its_gradient",
+     ("label smoothing dropped from the gradient", "- (keep * targets[n, k] + floor)", "- targets[n, k]"))
+rows("kernels/cpu/loss.py", "tests/kernels/test_cpu_pointwise.py::test_binary_cross_entropy_is_finite_at_its_ends",
+     ("logarithms that do not stop at -100", "log_p = -100.0 if log_p < -100.0 else log_p", "log_p = log_p"))
+rows("kernels/cpu/philox.py", "tests/kernels/test_cpu_pointwise.py::test_dropout_draws_the_reference_bits",
+     ("another constant", "0xCD9E8D57", "0xCD9E8D59"))
+rows("kernels/cpu/dropout.py", "tests/kernels/test_cpu_pointwise.py::test_dropout_draws_the_reference_bits",
+     ("call and layer swapped", "uint64(call), uint64(layer)", "uint64(layer), uint64(call)"),
+     ("gradient not scaled", "dy[i] * float32(mask[i]) * scale", "dy[i] * float32(mask[i])"))
+rows("kernels/cpu/pad.py", "tests/kernels/test_cpu_windows.py::test_padding_and_its_gradient",
+     ("reflect repeats the edge",
+      "period = max(2 * (size - 1), 1)\n        return numpy.minimum(place % period, period - place % period)",
+      "period = 2 * size\n        return numpy.minimum(place % period, period - 1 - place % period)"),
+     ("a copy's gradient overwrites", "columns[j], c] += dy", "columns[j], c] = dy"))
+rows("kernels/cpu/arithmetic.py", "tests/kernels/test_cpu_pointwise.py::test_sums_and_concatenation",
+     ("concat's slices swapped", "dy.shape[-1]), first, part",
+      "dy.shape[-1]), dy.shape[-1] - first - int(size), part"),
+     ("accumulate overwrites", "_add(in_place(grad), behaved(d).reshape(-1), 1.0,",
+      "_add(behaved(d).reshape(-1), in_place(grad), 0.0,"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_optimiser_updates_over_five_steps",
+     ("momentum as a moving average", "v = momentum * velocity[i] + g",
+      "v = momentum * velocity[i] + (float32(1) - momentum) * g"),
+     ("Adam's first moment biased", "float(lr) / (1 - float(beta1) ** int(step))", "float(lr)"),
+     ("AdamW's decay without lr", "float(lr) * float(weight_decay))", "float(weight_decay))"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_a_variance_rounded_below_zero_is_zero",
+     ("a variance rounded below zero", "s = float32(0) if s < 0 else s  ", "s = s  "))
+
+# -- scratchnet -------------------------------------------------------------------------------------------------------
+
+rows("scratchnet/gradcheck.py", "tests/test_gradcheck.py",
+     ("a NaN passes", "wrong = ~(error <= atol + rtol * np.abs(numeric))",
+      "wrong = error > atol + rtol * np.abs(numeric)"),
+     ("dy of ones", "dy = rng.standard_normal(y.shape)", "dy = np.ones(y.shape)"),
+     ("zeros everywhere pass", "if len(silent) == len(compared):", "if not compared:"),
+     ("dropout draws again", "own[key][...] = self.state[name]", "pass"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_protocol.py::test_backward_adds_to_the_gradients",
+     ("a gradient overwrites the last", "ops(d).accumulate(self._grad, d)", "self._grad[...] = d"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_state.py",
+     ("assigning a value keeps the old gradient", "self.clear_grad()\n        self.version", "self.version"),
+     ("frozen parameters take gradients", "if not self.trainable:", "if False:"))
+rows("scratchnet/layers/running.py", "tests/layers/test_protocol.py",
+     ("a second backward allowed", "self.layer, self.function, None", "self.layer, self.function, self.function"),
+     ("backward after a step allowed", "if self.versions != [", "if False and self.versions != ["))
+rows("scratchnet/layers/running.py", "tests/layers/test_dropout.py",
+     ("a frozen layer trains on", "training and self._trainable", "training"))
+rows("scratchnet/layers/containers.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
+     ("residual forgets the shortcut's gradient", "ops(dy).add(dx, through_main, 1.0) if need_dx",
+      "through_main if need_dx"),
+     ("residual's scale not in its gradient", "dy if self.scale == 1 else dy * dy.dtype.type(self.scale)", "dy"),
+     ("concat keeps one branch's gradient", "dx = d if dx is None else ops(d).add(dx, d, 1.0)", "dx = d"))
+rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
+     ("closures kept to the end",
+      "dy = backwards.pop()(dy, need_dx or index > lowest)",
+      "done = backwards.pop()\n                self.done = [*getattr(self, 'done', []), dy]\n"
+      "                dy = done(dy, need_dx or index > lowest)"))
+rows("scratchnet/layers/dense.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
+     ("backward skips the activation", "dy = activation_backward(dy)", "activation_backward(dy)"))
+rows("scratchnet/layers/norm.py", "tests/layers/test_state.py",
+     ("running variance biased", "var * (count / (count - 1))", "var"),
+     ("running statistics move in inference", "        else:   ",
+      "        else:\n            self._normalise_batch(x, gamma, beta)   "),
+     ("running statistics keep the wrong share", "self.momentum * (batch - running)",
+      "(1 - self.momentum) * (batch - running)"),
+     ("inference holds no copy of the statistics",
+      'self.buffer("running_mean").copy(), self.buffer("running_var").copy()',
+      'self.buffer("running_mean"), self.buffer("running_var")'))
+rows("scratchnet/layers/geometry.py", "tests/layers/test_geometry.py",
+     ("same padding with the larger half first", "(total // 2, total - total // 2)",
+      "(total - total // 2, total // 2)"))
+rows("scratchnet/layers/dropout.py", "tests/layers/test_dropout.py",
+     ("the mask drawn once for all calls", "calls += 1", "calls += 0"),
+     ("all layers share a mask", "zlib.crc32(self.path.encode())", "0"))
+rows("scratchnet/losses.py", "tests/test_losses.py",
+     ("label smoothing ignored", "float(label_smoothing))", "0.0)"),
+     ("labels not range-checked", "labels.min() < 0 or labels", "labels"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_frozen_parameters_are_left_alone_weight_decay_included",
+     ("weight decay on frozen parameters",
+      "if parameter.grad is not None:",
+      "if parameter.grad is None:\n                self.update(name, parameter.value, 0 * parameter.value)\n"
+      "            else:"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients_and_clears_them",
+     ("gradients kept after a step", "parameter.clear_grad()", "pass"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
+     ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
+     ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
+     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                       s["momentum"]',
+      's["momentum"], s["epsilon"],\n                       s["rho"]'),
+     ("Adam always at its first step",
+      'self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],\n                    s["beta2"]',
+      'self.slot("v", name, w), 1, self.lr, s["beta1"],\n                    s["beta2"]'))
+rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
+     ("the last partial batch dropped", "len(order), self.batch_size)",
+      "len(order) - self.batch_size + 1, self.batch_size)"),
+     ("every epoch in one order", "self.seed, k)", "self.seed)"))
+rows("scratchnet/fit.py", "tests/test_fit.py",
+     ("the schedule a step late", "optimizer.lr = schedule(step)", "optimizer.lr = schedule(max(step - 1, 0))"),
+     ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
+     ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
+rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
+     ("tensors not in the checksum", "digest.update(little.reshape(-1).view(np.uint8))", "little.reshape(-1)"),
+     ("later formats taken", "1 <= version <= VERSION", "1 <= version"))
+rows("scratchnet/schedules.py", "tests/test_schedules.py",
+     ("cosine starts over at its end", "min(share, 1.0)", "share"),
+     ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))
