@@ -5,7 +5,7 @@
 First the tests that are to catch them must pass on an unmutated copy of the checkout. Then each mutant of
 `mutants_table.py` is written into a copy and its tests run again. It is caught when an assertion fails: an
 error of import, name, type or compilation would also stop a mutant that is nonsense, so it does not count.
-Exit code 0 when all are caught, 1 otherwise. About ten minutes on two cores, most of them compiling kernels.
+Exit code 0 when all are caught, 1 otherwise. About twelve minutes on two cores, most of them compiling kernels.
 """
 
 import argparse
@@ -52,8 +52,9 @@ class Checkout:
                    f"--junitxml={self.report}", *selection]
         self.report.unlink(missing_ok=True)
         try:
-            done = subprocess.run(command, cwd=self.folder, env=environment, timeout=TIMEOUT,
-                                  encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run(command, cwd=self.folder, env=environment, timeout=TIMEOUT, encoding="utf-8",
+                                  errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
         except subprocess.TimeoutExpired:
             return None, [], f"still running after {TIMEOUT} s"
         return done.returncode, self._failures(), done.stdout

@@ -12,6 +12,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals to another p
 RUN = "runs/lenet5-mnist-sample"
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_not_ignored():
+    """In the background of a shell script SIGINT is ignored, and so would it be in what starts from there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def begin(commands):
     """A training run that has finished its first epoch."""
     process = commands.start("-m", "scratchnet.train", "lenet5", "mnist-sample", "--epochs", "1000",
