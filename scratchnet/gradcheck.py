@@ -58,7 +58,7 @@ def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None,
     x = np.asarray(x)
     if x.dtype.kind != "f" or x.size == 0:
         raise TypeError(f"gradcheck: x must be a float array with elements, got {x.dtype} {x.shape}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])              # a stream of its own: users draw x, and init weights, from seed
     checked = _LayerUnderCheck(layer_or_loss, x, dtype, seed, training) if isinstance(layer_or_loss, Layer) \
         else _LossUnderCheck(layer_or_loss, dtype)
     x64 = x.astype(dtype).astype(np.float64)            # the point that both sides can represent

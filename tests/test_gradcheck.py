@@ -69,6 +69,13 @@ def test_a_batch_norm_that_lacks_a_term_is_found_by_the_random_dy():
         sn.gradcheck(NormWithoutATerm(), X)
 
 
+def test_dy_is_independent_of_an_x_drawn_from_the_same_seed():
+    # dy = x would hide it: what a normalisation removes from dy is just its component along x.
+    x = np.random.default_rng(0).standard_normal((16, 5))
+    numeric_size = sn.gradcheck(BatchNorm(), x, seed=0).compared["x"][2]
+    assert numeric_size > 0.1
+
+
 def test_all_gradients_zero_is_an_error_not_a_pass():
     with pytest.raises(GradientError, match="every gradient is zero"):
         sn.gradcheck(ReLU(), -np.abs(X) - 1)
