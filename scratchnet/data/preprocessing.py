@@ -1,23 +1,29 @@
-"""From stored pixels to what a model takes: zero padding, then the same normalisation for every image."""
+"""From stored pixels to what a model takes: resizing, zero padding, the same normalisation for every image."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from scratchnet.data.resize import resize
+
 NO_PADDING = ((0, 0), (0, 0))
+LEAST_SHARE = 3 / 4     # of the model's height and width: images that have it are padded, others are resized
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """y = (x/255 - mean)/std for each channel, x zero-padded by ((top, bottom), (left, right)) first.
 
-    `mean` and `std` have one number for each channel. Raises ValueError for numbers that cannot be meant.
+    `mean` and `std` have one number for each channel. `size` (H, W): images of another size are brought to
+    it before anything else, covering it, what is too much cut evenly. Raises ValueError for numbers that cannot
+    be meant.
     """
 
     mean: tuple
     std: tuple
     padding: tuple = NO_PADDING
+    size: tuple = None
 
     def __post_init__(self):
         mean, std = tuple(map(float, self.mean)), tuple(map(float, self.std))
@@ -32,35 +38,45 @@ class Preprocessing:
         if [len(pair) for pair in padding] != [2, 2] or not all(type(s) is int and s >= 0 for s in sides):
             raise ValueError("Preprocessing: expected padding ((top, bottom), (left, right)), integers >= 0, "
                              f"got {self.padding!r}")
-        for field, value in (("mean", mean), ("std", std), ("padding", padding)):
+        size = None if self.size is None else tuple(self.size)
+        if size is not None and (len(size) != 2 or not all(type(s) is int and s > 0 for s in size)):
+            raise ValueError(f"Preprocessing: expected size (H, W), integers > 0, or None, got {self.size!r}")
+        for field, value in (("mean", mean), ("std", std), ("padding", padding), ("size", size)):
             object.__setattr__(self, field, value)
 
     @classmethod
     def for_input(cls, splits, input_shape):
-        """For a model with this input (H, W, C): images are padded evenly, an odd row goes below."""
+        """For a model with this input (H, W, C).
+
+        Images a little smaller are padded evenly, an odd row goes below; all others are resized. ValueError
+        for other channels.
+        """
         height, width, channels = splits.image_shape
         wanted_height, wanted_width, wanted_channels = input_shape
-        images, wanted = f"{height}x{width}x{channels}", f"{wanted_height}x{wanted_width}x{wanted_channels}"
         if channels != wanted_channels:
-            raise ValueError(f"{splits.name}: the model expects {wanted} images, got {images}; create the "
-                             f"model with input_shape=({wanted_height}, {wanted_width}, {channels})")
-        if height > wanted_height or width > wanted_width:
-            raise ValueError(f"{splits.name}: the model expects {wanted} images, got {images}, which are "
-                             f"padded but never cut; create the model with at least {height}x{width}")
-        spare = (wanted_height - height, wanted_width - width)
+            raise ValueError(f"{splits.name}: the model expects {_shape(input_shape)} images, got "
+                             f"{_shape(splits.image_shape)}; create the model with input_shape="
+                             f"({wanted_height}, {wanted_width}, {channels})")
         mean, std = splits.statistics()
+        shares = height / wanted_height, width / wanted_width
+        if max(shares) > 1 or min(shares) < LEAST_SHARE:
+            return cls(mean, std, size=(wanted_height, wanted_width))
+        spare = (wanted_height - height, wanted_width - width)
         return cls(mean, std, tuple((n // 2, n - n // 2) for n in spare))
 
     def __call__(self, images):
-        """uint8 (N, H, W, C) -> a new contiguous float32 (N, top + H + bottom, left + W + right, C)."""
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != len(self.mean):
-            raise ValueError(f"Preprocessing: expected uint8 images (N, H, W, {len(self.mean)}), got "
-                             f"{images.dtype} {images.shape}; the channels come last")
+        """uint8, or float32 in units of 0 to 255, (N, H, W, C) -> a new contiguous float32
+        (N, top + H + bottom, left + W + right, C), where H and W are those of `size` if there is one."""
+        if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or images.shape[-1] != len(self.mean):
+            raise ValueError(f"Preprocessing: expected uint8 images (N, H, W, {len(self.mean)}), or float32 from "
+                             f"0 to 255, got {images.dtype} {images.shape}; the channels come last")
+        if self.size is not None and images.shape[1:3] != self.size:
+            images = resize(images, self.size)
         (top, bottom), (left, right) = self.padding
         n, height, width, channels = images.shape
-        padded = np.zeros((n, top + height + bottom, left + width + right, channels), np.uint8)
+        padded = np.zeros((n, top + height + bottom, left + width + right, channels), images.dtype)
         padded[:, top:top + height, left:left + width] = images
-        y = padded.astype(np.float32)
+        y = padded.astype(np.float32, copy=False)
         # One multiplication and one addition: (x/255 - mean)/std = x · 1/(255 std) - mean/std. One channel has a
         # number for each, several have an image of them, for NumPy is slow along an axis as short as the channels.
         mean, std = np.array(self.mean), np.array(self.std)
@@ -74,14 +90,20 @@ class Preprocessing:
     def to_dict(self):
         """Plain lists, for JSON."""
         padding = [list(pair) for pair in self.padding]
-        return {"mean": list(self.mean), "std": list(self.std), "padding": padding}
+        size = None if self.size is None else list(self.size)
+        return {"mean": list(self.mean), "std": list(self.std), "padding": padding, "size": size}
 
     @classmethod
     def from_dict(cls, values):
-        """The inverse of `to_dict`; raises ValueError for anything else."""
-        if not isinstance(values, dict) or set(values) != {"mean", "std", "padding"}:
-            raise ValueError(f"Preprocessing: expected a dict of mean, std and padding, got {values!r}")
+        """The inverse of `to_dict`; raises ValueError for anything else. Older files have no size."""
+        needed = {"mean", "std", "padding"}
+        if not isinstance(values, dict) or not needed <= set(values) <= needed | {"size"}:
+            raise ValueError(f"Preprocessing: expected a dict of mean, std, padding and size, got {values!r}")
         try:
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"Preprocessing: expected lists of numbers, got {values!r} ({error})") from None
+
+
+def _shape(shape):
+    return "x".join(map(str, shape))

@@ -140,6 +140,8 @@ REFUSED = {
     "batch size 1.5": (dict(batch_size=1.5), ValueError, "got 1.5"),
     "negative seed": (dict(seed=-1), ValueError, "seed to be an integer of at least 0"),
     "float32 and preprocessing": (dict(x=X.astype("f4"), preprocessing=GREY), ValueError, "got float32 x"),
+    "float32 and augmentation": (dict(x=X.astype("f4"), augment=lambda *a: None), ValueError, "got float32 x"),
+    "negative workers": (dict(workers=-1), ValueError, "workers to be an integer of at least 0, got -1"),
     "other channels": (dict(x=X.reshape(4, 1, 2, 2), preprocessing=GREY), ValueError, "channels come last"),
 }
 
@@ -154,3 +156,12 @@ def test_what_cannot_be_served_is_refused_at_once(kind):
 def test_an_epoch_that_is_no_number_is_refused_before_the_first_batch():
     with pytest.raises(ValueError, match="epoch to be an integer of at least 0, got -1"):
         Batches(X, Y, 2).epoch(-1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sample", [0, 1023, 1024, 2499])
+def test_numbers_that_are_none_are_refused_with_the_first_sample_that_has_one(value, sample):
+    x = np.zeros((2500, 2, 3, 1), np.float32)
+    x[sample:, 1, 2, 0] = value
+    with pytest.raises(ValueError, match=f"expected finite numbers in x, got NaN or infinity in sample {sample}; "):
+        Batches(x, np.zeros(2500, np.int64), 10)

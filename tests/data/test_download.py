@@ -228,7 +228,7 @@ print(splits.name, splits.checksum)
 
 def test_processes_and_threads_may_download_at_once(tmp_path, small, mirror):
     server, cache = mirror(small.gz), tmp_path / "cache"
-    files = [f"{name},{'x'.join(map(str, shape))},{sha}" for name, shape, sha in small.files]
+    files = [f"{name},{'x'.join(map(str, shape))},{sha}" for name, shape, sha, _ in small.files]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", RACER, str(cache), server.url, *files]
     racers = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -69,7 +69,7 @@ def test_an_unknown_dataset_is_answered_with_the_nearest_name():
         load("minst")
     with pytest.raises(ValueError, match="expected one of mnist, mnist-sample"):
         load("imagenet")
-    assert names() == ["mnist", "mnist-sample"]
+    assert names() == ["mnist", "mnist-sample", "fashion-mnist", "cifar10"]
 
 
 def test_load_hands_the_folder_on(tmp_path):
