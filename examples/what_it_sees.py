@@ -1,12 +1,14 @@
-"""What LeNet-5 sees: the filters it learnt, and what each layer makes of a digit, as two pictures.
+"""What LeNet-5 sees: its filters, what each layer makes of a digit, and where the evidence lies: three pictures.
 
     python -m examples.what_it_sees                                        # trains on the sample first, some seconds
     python -m examples.what_it_sees --checkpoint runs/lenet5-mnist --digit 4 --out examples/pictures
 
-filters.png: red is positive, blue negative. A filter of conv1 answers where the image looks like it: edges of strokes.
-A filter of conv2 has a slice for each of conv1's six maps; it is a column here.
-feature_maps.png: what sn.watch is shown after each layer, light for positive, dark for negative. On the way the maps
-say less about where something is, and more about what.
+filters.png: red is positive, blue negative. A filter of conv1 answers where the image looks like it: edges of
+strokes. A filter of conv2 has a slice for each of conv1's six maps; it is a column here.
+feature_maps.png: what sn.watch is shown after each layer. On the way the maps say less about where something is, and
+more about what.
+grad_cam.png: where conv2 saw what speaks for the answer.  Selvaraju et al. 2017; scratchnet/plots/attention.py.
+An image of your own: python -m scratchnet.look CHECKPOINT IMAGE.
 """
 
 import argparse
@@ -16,20 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import scratchnet as sn
+from scratchnet import plots
 from scratchnet.checkpoint import load_model
-
-
-def feature_maps(model, image):
-    """{path of the layer: its output (H, W, C)} of every layer whose output is still an image."""
-    maps = {}
-
-    def look(path, when, y, *_):
-        if when == "forward" and y.ndim == 4:
-            maps[path] = y[0].copy()
-
-    with sn.watch(look):
-        scores = model(image[None])                                # (1, H, W, C) -> (1, classes)
-    return maps, int(scores.argmax())
 
 
 def draw(path, title, rows, cmap):
@@ -64,16 +54,17 @@ def main(argv=None):
         train = sn.data.Batches(digits.train.images, digits.train.labels, 64, preprocessing=preprocessing)
         sn.fit(model, train, epochs=args.epochs, optimizer=sn.SGD(model.parameters(), lr=0.05, momentum=0.9))
     image = preprocessing(digits.test.images[digits.test.labels == args.digit][:1])[0]          # (32, 32, 1)
-    maps, answer = feature_maps(model, image)
+    answer = int(model(image[None]).argmax())                                 # (1, 32, 32, 1) -> (1, 10)
+    title = f"A {args.digit}, which the network takes for a {answer}"
 
     args.out.mkdir(parents=True, exist_ok=True)
     conv1, conv2 = (model.parameters()[f"{name}.weight"].value for name in ("conv1", "conv2"))   # (KH, KW, C, F)
     rows = [("conv1", conv1[:, :, 0], np.abs(conv1).max())]
     rows += [(f"conv2, from map {c}", conv2[:, :, c], np.abs(conv2).max()) for c in range(conv2.shape[2])]
     draw(args.out / "filters.png", "What the filters look for", rows, "RdBu_r")
-    rows = [(f"{name} {y.shape}", y, np.abs(y).max()) for name, y in {"image": image, **maps}.items()]
-    draw(args.out / "feature_maps.png", f"A {args.digit}, which the network takes for a {answer}", rows, "gray")
-    print(f"a {args.digit} is taken for a {answer}; see {args.out / 'filters.png'} and {args.out / 'feature_maps.png'}")
+    plots.feature_maps(args.out / "feature_maps.png", model, image, title, preprocessing=preprocessing)
+    plots.grad_cam(args.out / "grad_cam.png", model, image, title=title, preprocessing=preprocessing)
+    print(f"a {args.digit} is taken for a {answer}; see filters.png, feature_maps.png and grad_cam.png in {args.out}")
 
 
 if __name__ == "__main__":

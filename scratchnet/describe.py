@@ -11,7 +11,7 @@ def summary(model):
     """
     if model.input_shape is None:
         raise RuntimeError(f"summary: {model.label()} is not initialised; call init(seed, input_shape) first")
-    rows = [HEADS, ("input", "", _shape(model.input_shape), "", "")]
+    rows = [HEADS, ("input", "", sizes(model.input_shape), "", "")]
     rows += _rows(model, "", set())
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = ["  ".join(cell.ljust(width) if column < 3 else cell.rjust(width)
@@ -39,21 +39,23 @@ def _rows(layer, indent, seen):
             yield indent + name, "(shared, see above)", "", "", ""
             continue
         seen.add(id(child))
-        output = _shape(child.checked_output_shape(child.input_shape))
+        output = sizes(child.checked_output_shape(child.input_shape))
         if child.children():
             yield indent + name, child.describe(), output, "", ""
             yield from _rows(child, indent + "  ", seen)
         else:
             size = sum(p.value.size for p in child.parameters().values())
             work = child.multiply_adds(child.input_shape)
-            yield indent + name, _kind(child), output, *(f"{n:,}" if n else "" for n in (size, work))
+            yield indent + name, kind(child), output, *(f"{n:,}" if n else "" for n in (size, work))
 
 
-def _kind(layer):
+def kind(layer):
+    """What the layer is, its activation included: "Conv2D 5x5, valid, tanh"."""
     activation = getattr(layer, "activation", None)
     name = "" if activation is None else activation.describe()
     return layer.describe() + (f", {name.lower()}" if name not in ("", "Identity") else "")
 
 
-def _shape(shape):
+def sizes(shape):
+    """(28, 28, 6) -> "28 x 28 x 6"."""
     return " x ".join(map(str, shape))

@@ -49,7 +49,7 @@ def test_filters_and_feature_maps_are_drawn(tmp_path):
     from PIL import Image
 
     assert str(tmp_path) in run("what_it_sees", "--epochs", "1", "--digit", "7", "--out", str(tmp_path))
-    for name in ("filters.png", "feature_maps.png"):
+    for name in ("filters.png", "feature_maps.png", "grad_cam.png"):
         with Image.open(tmp_path / name) as picture:
             pixels = np.asarray(picture.convert("L"))
         assert pixels.shape[0] > 200 and pixels.shape[1] > 500

@@ -6,6 +6,7 @@ from scratchnet.backend import array_like, to_host
 from scratchnet.layers.checks import checked_shape
 from scratchnet.layers.parameter import Parameter
 from scratchnet.layers.running import guarded, local
+from scratchnet.layers.tree import tree_html, tree_text
 
 
 class Layer:
@@ -235,4 +236,7 @@ class Layer:
         return value, logits, lambda: backward(dlogits, need_dx=False)
 
     def __repr__(self):
-        return self.describe()
+        return tree_text(self)
+
+    def _repr_html_(self):                      # what a notebook shows
+        return tree_html(self)
