@@ -10,6 +10,8 @@ from scratchnet.version import __version__
 COMMANDS = {
     "train": "train a network on a dataset",
     "evaluate": "score a checkpoint on a test set",
+    "predict": "say what a checkpoint takes images for",
+    "look": "draw what a checkpoint sees in an image",
     "summary": "show the layers of a network",
     "bench": "time a network against PyTorch",
     "info": "show versions, threads, caches and the GPU",

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files with tensors `model/NAME` and `optimizer/SLOT/NAME`, and JSON metadata.
+"""Checkpoints: safetensors files with tensors `model/NAME`, `optimizer/SLOT/NAME`, `progress/NAME`, and JSON metadata.
 
 The format (https://huggingface.co/docs/safetensors) is a JSON header and plain numbers: reading it never runs
 code. The metadata are one string under the key `scratchnet`, a JSON object with the fields of `Checkpoint`,
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet import models
+from scratchnet import models, own_network
 from scratchnet.data import Preprocessing
 from scratchnet.files import to_json, write_atomically
 from scratchnet.version import __version__
 
-VERSION = 1                 # of the format; higher ones are refused
+VERSION = 2                 # of the format; higher ones are refused. 2 added progress, network and the size of images
 KEY = "scratchnet"
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -31,19 +31,21 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """A network as it stood at some step, and what is needed to use it or to go on."""
 
-    model: str                          # a name that models.create knows
+    model: str                          # a name that models.create knows, or FILE.py:FUNCTION
     input_shape: tuple                  # (H, W, C)
     classes: int
     class_names: list
-    preprocessing: Preprocessing        # from uint8 images to what the model takes
+    preprocessing: Preprocessing        # from uint8 images to what the model takes; None: it takes them as they are
     dataset: dict                       # name and checksum of what it was trained on
     optimizer: dict                     # Optimizer.config()
     counters: dict                      # epoch (finished ones) and step
     model_state: dict                   # Layer.state_dict()
     optimizer_state: dict               # Optimizer.state_dict()
+    progress: dict = dataclasses.field(default_factory=dict)    # Position.state_dict(): of an unfinished epoch
+    network: str = None                 # the text of FILE.py, for people to read; never run from here
 
 
-ARRAYS = {"model_state": "model/", "optimizer_state": "optimizer/"}
+ARRAYS = {"model_state": "model/", "optimizer_state": "optimizer/", "progress": "progress/"}
 FIELDS = [field.name for field in dataclasses.fields(Checkpoint) if field.name not in ARRAYS]
 
 
@@ -55,7 +57,8 @@ def save(path, checkpoint):
                for name, array in getattr(checkpoint, field).items()}
     metadata = {"format": VERSION, "scratchnet": __version__}
     metadata |= {name: getattr(checkpoint, name) for name in FIELDS}
-    metadata["preprocessing"] = checkpoint.preprocessing.to_dict()
+    if checkpoint.preprocessing is not None:
+        metadata["preprocessing"] = checkpoint.preprocessing.to_dict()
     metadata["sha256"] = _digest(metadata, tensors)
     write_atomically(path, to_bytes(tensors, {KEY: to_json(metadata)}))
 
@@ -69,8 +72,9 @@ def load(path):
     path = locate(path)
     metadata, tensors = _read(path)
     try:
-        fields = {name: metadata[name] for name in FIELDS}
-        fields["preprocessing"] = Preprocessing.from_dict(fields["preprocessing"])
+        fields = {"network": None} | {name: metadata[name] for name in FIELDS if name in metadata or name != "network"}
+        if fields["preprocessing"] is not None:
+            fields["preprocessing"] = Preprocessing.from_dict(fields["preprocessing"])
         fields["input_shape"] = tuple(fields["input_shape"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: expected the fields of a checkpoint, got {type(error).__name__}: "
@@ -81,17 +85,29 @@ def load(path):
     return Checkpoint(**fields)
 
 
-def load_model(path):
+def load_model(path, network=None):
     """(model, Checkpoint) from a checkpoint file or a run folder: the network with its weights, on the CPU.
 
-    CheckpointError where models.create knows no such network.
+    network: FILE.py:FUNCTION, for a network that is the user's own: its code runs only if it is named here.
+    CheckpointError where the network cannot be made, or is not the checkpoint's.
     """
-    checkpoint = load(path)
+    checkpoint, file = load(path), locate(path)
+    own = checkpoint.network is not None or not checkpoint.model
+    if own and network is None:
+        made = f"by {checkpoint.model}" if checkpoint.model else "in a script"
+        raise CheckpointError(f"{file}: its network was made {made}, and code is never run from a checkpoint; name "
+                              "a FILE.py:FUNCTION that makes it (--network; `summary CHECKPOINT --text` shows the "
+                              "text it was made by), or load `scratchnet.checkpoint.load(path).model_state` into it")
+    if network is not None and not own:
+        raise CheckpointError(f"{file}: its network is {checkpoint.model}, which needs no --network {network}")
     try:
-        model = models.create(checkpoint.model, checkpoint.input_shape, checkpoint.classes)
+        if own:
+            model = own_network.load(network).build(checkpoint.input_shape, checkpoint.classes, seed=0)
+        else:
+            model = models.create(checkpoint.model, checkpoint.input_shape, checkpoint.classes)
         model.load_state_dict(checkpoint.model_state)
     except ValueError as error:
-        raise CheckpointError(f"{locate(path)}: its network cannot be made here: {error}") from None
+        raise CheckpointError(f"{file}: its network cannot be made here: {error}") from None
     return model, checkpoint
 
 

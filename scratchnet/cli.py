@@ -110,9 +110,30 @@ def choose_device(args):
     return device
 
 
-def load_data(name, folder):
+DATASET_HELP = f"{', '.join(data.names())}; or a folder, zip or tar with {{train,val,test}}/CLASS/IMAGES"
+
+
+def known_dataset(name):
+    """UsageError where it is neither a dataset's name nor a folder or archive that is there."""
+    if name not in data.names() and not os.path.exists(name):
+        if data.is_path(name):
+            raise UsageError(f"{name}: expected a folder, zip or tar of images, got no such file; correct the path")
+        known("dataset", name, data.names())
+
+
+def add_data_dir(group):
+    group.add_argument("--data-dir", metavar="DIR", help="folder that holds the dataset (default: $SCRATCHNET_DATA, "
+                                                         "else the cache, else downloaded)")
+
+
+def add_network(parser):
+    parser.add_argument("--network", metavar="FILE.py:FUNCTION",
+                        help="makes the network, where it is your own: a checkpoint's code is never run")
+
+
+def load_data(name, folder, **settings):
     """The dataset's Splits, its notes on stderr. The name of what comes may be the sample's instead."""
-    splits = data.load(name, folder)
+    splits = data.load(name, folder, **settings)
     for note in splits.notes:
         print(note, file=sys.stderr)
     return splits
@@ -148,6 +169,14 @@ def one_of(names):
             raise argparse.ArgumentTypeError(f"unknown {text!r}{nearest(text, names)} known: {known}")
         return text
     return convert
+
+
+def size(text):
+    """"96x128" -> (96, 128), "224" -> (224, 224)."""
+    sizes = [number(1, kind=int)(part) for part in text.lower().split("x")]
+    if len(sizes) > 2:
+        raise argparse.ArgumentTypeError(f"expected HxW, or one number for both, got {text!r}")
+    return (sizes[0], sizes[-1])
 
 
 def cores():

@@ -2,7 +2,7 @@
 
 import sys
 
-from scratchnet import checkpoint, cli, data, plots
+from scratchnet import checkpoint, cli, plots
 from scratchnet.backend import to_device
 from scratchnet.data import Batches
 from scratchnet.fit import evaluate
@@ -11,14 +11,17 @@ BATCH_SIZE = 256
 
 
 def command(args):
-    cli.known("dataset", args.dataset, data.names())
+    cli.known_dataset(args.dataset)
     device = cli.choose_device(args)
     try:
         checkpoint.locate(args.checkpoint)
     except FileNotFoundError as error:
         raise cli.UsageError(str(error)) from None
-    model, saved = checkpoint.load_model(args.checkpoint)
-    splits = cli.load_data(args.dataset, args.data_dir)
+    model, saved = checkpoint.load_model(args.checkpoint, args.network)
+    if saved.preprocessing is None:
+        raise ValueError(f"{args.checkpoint}: its network takes float arrays as a script makes them, so it cannot be "
+                         "scored from the command line; use scratchnet.fit.evaluate in that script")
+    splits = cli.load_data(args.dataset, args.data_dir).sized(*saved.input_shape[:2])
     if saved.class_names != splits.class_names:
         raise ValueError(f"{args.checkpoint}: expected data with its classes ({_some(saved.class_names)}), "
                          f"got {splits.name} ({_some(splits.class_names)}); take the one it was trained on, "
@@ -26,6 +29,9 @@ def command(args):
     if (saved.dataset["name"], splits.name) == ("mnist", "mnist-sample"):
         print("note: this network was trained on mnist, whose training set holds the sample's digits, so the "
               "accuracy says little", file=sys.stderr)
+    if splits.files is not None and splits.checksum != saved.dataset["checksum"]:
+        print("note: this is not the data the network was trained on, or it has changed since; where a part of it "
+              "was set aside for the test, some of that may have been trained on", file=sys.stderr)
     found = score(to_device(model, device), splits, saved.preprocessing)
     if args.confusion:
         plots.confusion(args.confusion, found.confusion, splits.class_names,
@@ -66,9 +72,9 @@ def build_parser():
     parser = cli.Parser("evaluate", "Score a checkpoint on the test set of a dataset.")
     parser.add_argument("checkpoint", metavar="CHECKPOINT",
                         help="a .safetensors file, or a run folder: its best one")
-    parser.add_argument("dataset", metavar="DATASET", help=", ".join(data.names()))
-    parser.add_argument("--data-dir", metavar="DIR", help="folder that holds the dataset (default: "
-                        "$SCRATCHNET_DATA, else the cache, else downloaded)")
+    parser.add_argument("dataset", metavar="DATASET", help=cli.DATASET_HELP)
+    cli.add_data_dir(parser)
+    cli.add_network(parser)
     parser.add_argument("--confusion", metavar="FILE", help="save the confusion matrix as a PNG")
     return parser
 

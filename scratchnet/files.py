@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ def write_atomically(path, content):
     fails; the temporary file is removed then.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -35,12 +36,10 @@ def to_json(values, indent=None):
     return json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def append_line(path, line):
-    """One more line of UTF-8 text at the end of a file, on the disk when this returns."""
-    with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def remove_leftovers(folder):
+    """The temporary files of writers that were killed. Only who holds the folder's lock may do this."""
+    for path in Path(folder).glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder):

@@ -8,23 +8,27 @@ import numpy as np
 
 from scratchnet.backend import array_like, array_module, to_host
 from scratchnet.data import Batches
-from scratchnet.history import History
 from scratchnet.losses import softmax_cross_entropy
+from scratchnet.nonfinite import naming_the_culprit
 from scratchnet.optim import SGD
+from scratchnet.position import Position
 from scratchnet.progress import Progress
 from scratchnet.schedules import constant
 from scratchnet.tally import Tally
 
 
 def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=None, schedule=None,
-        criterion=softmax_cross_entropy, seed=0, progress=True, after_step=None, after_epoch=None):
+        criterion=softmax_cross_entropy, validation_criterion=None, seed=0, progress=True, out=None, resume=False,
+        after_step=None, after_epoch=None, position=None):
     """Train `model` and return the History; its parameters are those of the last epoch.
 
     train, validation: (x, y), uint8 (N, H, W, C) or float32 images and integer labels; or Batches, to which
-    batch_size and seed do not apply. optimizer: by default SGD, Nesterov momentum 0.9, lr 0.01.
-    schedule(step) gives the learning rate (default: the optimiser's own, constant). progress=False is silent.
-    after_step(step) and after_epoch(history) may look, save, or raise to end the training. FloatingPointError
-    names the step whose loss is not a number; on the CPU the parameters are still those before it.
+    batch_size and seed do not apply. optimizer: by default SGD, Nesterov momentum 0.9, lr 0.01. schedule(step)
+    gives the learning rate (default: the optimiser's own, constant). validation_criterion: by default criterion.
+    progress=False is silent. out: a folder for metrics, checkpoints and pictures, as the command leaves them;
+    resume=True goes on from its last checkpoint. after_step(position) and after_epoch(position) may look, save, or
+    raise to end the training; position: where to begin, a Position that was seen there. FloatingPointError names
+    the step whose loss is not a number; on the CPU the parameters are still those before it.
     """
     train = as_batches("train", train, batch_size, seed)
     if validation is not None:
@@ -32,63 +36,79 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
     check(model, epochs, train, validation)
     optimizer = optimizer or SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
     schedule = schedule or constant(optimizer.lr)
-    history, step = History(), 0
+    position = position or Position()
+    if out is not None:
+        from scratchnet.script_run import fit_into         # matplotlib and more, which a bare fit needs not
+        return fit_into(out, resume, model, train, validation, epochs=epochs, optimizer=optimizer, schedule=schedule,
+                        criterion=criterion, validation_criterion=validation_criterion, seed=seed,
+                        progress=progress, after_step=after_step, after_epoch=after_epoch)
+
     voice = Progress(epochs, len(train), progress)
-    for epoch in range(epochs):
-        started = time.perf_counter()
-        tally = Tally(len(train), step)
-        with voice.epoch(epoch):
-            for images, labels in train.epoch(epoch):
+    for epoch in range(position.epoch, epochs):
+        done = position.step - epoch * len(train)          # batches, where the position is inside an epoch
+        tally = position.tally = position.tally or Tally(len(train), position.step)
+        started = time.perf_counter() - position.seconds
+        with voice.epoch(epoch, done):
+            for images, labels in train.epoch(epoch, done):
                 images, labels = to_model(model, images, labels)
-                optimizer.lr = schedule(step)
+                optimizer.lr = schedule(position.step)
                 loss, logits, backward = model.loss(images, labels, criterion)
-                tally.add(loss, logits, labels)
+                with naming_the_culprit(model, images):
+                    tally.add(loss, logits, labels)
                 backward()                      # adds dL/dparameter to every parameter.grad
                 optimizer.step()                # uses the gradients and clears them
-                step += 1
+                position.step += 1
+                position.seconds = time.perf_counter() - started
                 voice.update(tally)
                 if after_step:
-                    after_step(step)
+                    after_step(position)
             train_loss, train_accuracy = tally.read()
-        seconds = time.perf_counter() - started
-        scored = evaluate(model, validation, criterion)[:2] if validation is not None else (None, None)
-        history.append({
-            "epoch": epoch + 1, "step": step, "lr": float(optimizer.lr),
-            "seconds": seconds, "images_per_second": tally.count / seconds,
+        scored = (None, None)
+        if validation is not None:
+            scored = evaluate(model, validation, validation_criterion or criterion)[:2]
+        position.history.append({
+            "epoch": epoch + 1, "step": position.step, "lr": float(optimizer.lr),
+            "seconds": position.seconds, "images_per_second": tally.count / position.seconds,
             "train_loss": train_loss, "train_accuracy": train_accuracy,
             "validation_loss": scored[0], "validation_accuracy": scored[1]})
-        voice.say(history[-1])
+        position.tally, position.seconds = None, 0.0
+        voice.say(position.history[-1], train)
         if after_epoch:
-            after_epoch(history)
-    return history
+            after_epoch(position)
+    return position.history
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` found. predictions (N,) in the order of the batches; confusion (classes, classes):
-    how often the row's class was taken for the column's."""
+    """What `evaluate` found. true, predictions, confidences (N,) in the order of the batches, a confidence being the
+    softmax of the predicted class; confusion (classes, classes): how often the row's class was taken for the column's."""
 
     loss: float
     accuracy: float
     n: int
+    true: np.ndarray
     predictions: np.ndarray
+    confidences: np.ndarray
     confusion: np.ndarray
 
 
 def evaluate(model, batches, criterion=softmax_cross_entropy):
     """Score `model` in inference mode in a pass over `batches` -> Evaluation. A GPU is read at the end."""
-    tally, predicted, true = Tally(len(batches)), [], []
+    tally, predicted, confident, true = Tally(len(batches)), [], [], []
     for images, labels in batches.epoch(0):
         true.append(labels)
         images, labels = to_model(model, images, labels)
         logits = model(images)
         tally.add(criterion(logits, labels)[0], logits, labels)
         predicted.append(logits.argmax(axis=1))
+        # The largest of the softmax: exp(0) over the sum of exp(z - max z).
+        confident.append(1 / array_module(logits).exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
     loss, accuracy = tally.read()
-    predicted, true = np.concatenate([to_host(p) for p in predicted]), np.concatenate(true)
+    predicted, confident = (np.concatenate([to_host(a) for a in arrays]) for arrays in (predicted, confident))
+    true = np.concatenate(true)
     classes = logits.shape[1]
     # A pair is the number true·classes + predicted; the counts (classes²,) -> (classes, classes).
     confusion = np.bincount(true * classes + predicted, minlength=classes ** 2).reshape(classes, classes)
-    return Evaluation(loss, accuracy, tally.count, predicted, confusion)
+    return Evaluation(loss, accuracy, tally.count, true, predicted, confident, confusion)
 
 
 def as_batches(name, data, batch_size, seed=0, shuffle=True):

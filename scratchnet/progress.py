@@ -16,11 +16,11 @@ class Progress:
         self.bar = None
 
     @contextlib.contextmanager
-    def epoch(self, epoch):
-        """A bar on a terminal while the epoch lasts, gone after it however it ends."""
+    def epoch(self, epoch, done=0):
+        """A bar on a terminal while the epoch lasts, gone after it however it ends; `done` batches are behind it."""
         if self.shown and sys.stderr.isatty():
             from tqdm import tqdm       # 60 ms that nobody else needs to spend
-            self.bar = tqdm(total=self.batches, desc=f"epoch {epoch + 1}/{self.epochs}", unit="batch",
+            self.bar = tqdm(total=self.batches, initial=done, desc=f"epoch {epoch + 1}/{self.epochs}", unit="batch",
                             leave=False, mininterval=REFRESH, dynamic_ncols=True)
         try:
             yield
@@ -35,6 +35,15 @@ class Progress:
             loss, accuracy = tally.read()
             self.bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.2%}", refresh=False)
 
-    def say(self, row):
+    def say(self, row, train):
+        """The epoch's row, and, where batches of `train` were made ahead by threads, whether they came in time."""
         if self.shown:
-            print(epoch_line(row, self.epochs), file=sys.stderr, flush=True)
+            print(epoch_line(row, self.epochs) + loading(train.waiting), file=sys.stderr, flush=True)
+
+
+def loading(waiting):
+    """"; decoding 600 images took 8.1 s of 2 threads, for which the steps waited 0.4 s", or nothing."""
+    if waiting is None or not waiting.decoded:
+        return ""
+    return (f"; decoding {waiting.decoded:,} images took {waiting.worked:.1f} s of {waiting.threads} threads, for which "
+            f"the steps waited {waiting.waited:.1f} s")

@@ -5,6 +5,7 @@ import dataclasses
 from scratchnet import optim, schedules
 
 OPTIMIZERS = {"sgd": optim.SGD, "rmsprop": optim.RMSProp, "adam": optim.Adam, "adamw": optim.AdamW}
+RECIPES_OWN = "recipe"              # --augment without more words
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 
 
@@ -12,21 +13,25 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 class Recipe:
     """The defaults are for a pair nobody has tuned. `reached` is the test accuracy that a recipe gave."""
 
-    epochs: int = 20
-    batch_size: int = 64
-    optimizer: str = "sgd"
-    lr: float = 0.01
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    schedule: str = "cosine"
+    epochs: int = 30
+    batch_size: int = 16                # a set of one's own is often small, and it takes some hundred steps to learn
+    optimizer: str = "adam"
+    lr: float = 0.002
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "one-cycle"
     warm_up: float = 0.0                # in epochs
+    label_smoothing: float = 0.0
+    augment: str = ""                   # what data.augment.parse reads
     validation_fraction: float = 1 / 12
+    augmentation: str = "resized-crop,flip,color"       # `augment` where just --augment is said
     reached: str = ""
 
     def settings(self):
-        """All of it but the words, as a dict for JSON."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "reached"}
+        """All that decides the result, as a dict for JSON."""
+        return {name: value for name, value in dataclasses.asdict(self).items()
+                if name not in ("reached", "augmentation")}
 
     def make_optimizer(self, parameters):
         settings = {name: getattr(self, name) for name in TAKES[self.optimizer]}
@@ -52,9 +57,12 @@ USUAL = {"sgd": {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 
          "adam": {"lr": 0.001, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
          "adamw": {"lr": 0.001, "momentum": 0.0, "nesterov": False, "weight_decay": 0.01}}
 
+# For LeNet-5 on handwritten digits.
+DIGITS = {"epochs": 20, "batch_size": 64, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True,
+          "weight_decay": 5e-4, "schedule": "cosine", "augmentation": "affine"}
 RECIPES = {
-    ("lenet5", "mnist"): Recipe(lr=0.05, reached="99.18% on the 10,000 test images (seed 0)"),
-    ("lenet5", "mnist-sample"): Recipe(lr=0.05, validation_fraction=1 / 10,
+    ("lenet5", "mnist"): Recipe(**DIGITS, reached="99.18% on the 10,000 test images (seed 0)"),
+    ("lenet5", "mnist-sample"): Recipe(**DIGITS, validation_fraction=1 / 10,
                                        reached="98.65% and 98.25% on its 2,000 (seeds 0 and 1)"),
 }
 
@@ -67,6 +75,8 @@ def find(model, dataset):
 def adapt(recipe, **wishes):
     """`recipe` with the user's wishes (None: no wish). ValueError for a setting the optimiser has not got."""
     wishes = {name: value for name, value in wishes.items() if value is not None}
+    if wishes.get("augment") == RECIPES_OWN:
+        wishes["augment"] = recipe.augmentation
     optimizer = wishes.get("optimizer", recipe.optimizer)
     for name in ("momentum", "nesterov", "weight_decay"):
         if name in wishes and name not in TAKES[optimizer]:

@@ -7,10 +7,10 @@ from scratchnet.describe import summary, totals
 
 
 def command(args):
-    if args.model in models.names():
-        model, name = create(args), args.model
-    else:
-        model, name = load(args), args.model
+    if args.text:
+        print_text(args.model)
+        return
+    model, name = (create if args.model in models.names() else load)(args), args.model
     if args.json:
         layers = [{"path": leaf.path, "kind": leaf.describe(), "input_shape": leaf.input_shape,
                    "parameters": sum(p.value.size for p in leaf.parameters().values())}
@@ -36,7 +36,16 @@ def load(args):
         cli.known("model", args.model, models.names())
     if args.input_shape or args.classes:
         raise cli.UsageError("--input-shape and --classes are for models by name; a checkpoint has its own")
-    return checkpoint.load_model(args.model)[0]
+    return checkpoint.load_model(args.model, args.network)[0]
+
+
+def print_text(path):
+    """The Python file a network of the user's own was made by, as it is kept in the checkpoint."""
+    saved = checkpoint.load(path)
+    if saved.network is None:
+        raise ValueError(f"{path}: expected a network of the user's own, got {saved.model or 'one made in a script'}, "
+                         "of which no text is kept")
+    sys.stdout.write(saved.network)
 
 
 def shape(text):
@@ -54,6 +63,8 @@ def build_parser():
                         help="default: the model's own, such as 32x32x1")
     parser.add_argument("--classes", metavar="N", type=cli.number(1, kind=int),
                         help="default: the model's own")
+    cli.add_network(parser)
+    parser.add_argument("--text", action="store_true", help="print the Python file that made a checkpoint's own network")
     return parser
 
 

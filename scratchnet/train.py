@@ -1,126 +1,126 @@
 """`train MODEL DATASET`: train a network, keep its best epoch, score it once on the test set."""
 
-import argparse
+import dataclasses
+import functools
 import sys
-import time
 
-from scratchnet import cli, data, models, recipes, run_folder
+from scratchnet import cli, losses, recipes, run_folder
 from scratchnet.backend import to_device
 from scratchnet.checkpoint import BEST, LAST
-from scratchnet.data import Batches, Preprocessing, split_validation
+from scratchnet.data import Batches, Preprocessing, augment, split_validation
 from scratchnet.evaluate import result, score, verdict
 from scratchnet.fit import fit
+from scratchnet.lock import Locked, locked
+from scratchnet.run_folder import RunFolder, RunFolderError
 from scratchnet.signals import Stopped, after_this_batch
-
-WISHES = ("epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "schedule",
-          "warm_up", "validation_fraction")
+from scratchnet.sizing import Network, in_words
+from scratchnet.train_options import WISHES, build_parser
 
 
 def command(args):
-    cli.known("model", args.model, models.names())
-    cli.known("dataset", args.dataset, data.names())
     wishes = {name: getattr(args, name) for name in WISHES}
     try:
-        recipes.adapt(recipes.find(args.model, args.dataset), **wishes)
-    except ValueError as error:
+        network = Network(args.model)
+        cli.known_dataset(args.dataset)
+        asked = recipes.adapt(recipes.find(args.model, args.dataset), **wishes)
+        if asked.augment:
+            augment.parse(asked.augment, classes=2, fill=(0,), seed=0)      # a wrong name is an error before any data
+        path = run_folder.named(args.out, args.resume) if args.out else None
+    except (ValueError, ImportError) as error:
         raise cli.UsageError(str(error)) from None
     device = cli.choose_device(args)
-    path = run_folder.named(args.out) if args.out else None
 
-    splits = cli.load_data(args.dataset, args.data_dir)
-    name = f"{args.model}-{splits.name}"                # not args.dataset: it may have become the sample
-    recipe = recipes.adapt(recipes.find(args.model, splits.name), **wishes)
-    model = models.create(args.model, classes=len(splits.class_names), seed=args.seed)
-    preprocessing = Preprocessing.for_input(splits, model.input_shape)
-    train, validation = (
-        Batches(part.images, part.labels, recipe.batch_size, args.seed, shuffle, preprocessing)
-        for part, shuffle in zip(split_validation(splits.train, recipe.validation_fraction), (True, False)))
+    splits = cli.load_data(args.dataset, args.data_dir, validation_fraction=asked.validation_fraction)
+    recipe = recipes.adapt(recipes.find(args.model, splits.name), **wishes)     # it may have become the sample
+    model = network.made_for(splits, args.image_size, args.seed)
+    sized = splits.sized(*model.input_shape[:2])
+    preprocessing = Preprocessing.for_input(sized, model.input_shape)
+    words = in_words(splits, model.input_shape, preprocessing)
+    train, validation = batches(sized, preprocessing, recipe, args)
     optimizer = recipe.make_optimizer(to_device(model, device).parameters())
+    about = {"model": network.name, "input_shape": model.input_shape, "classes": len(splits.class_names),
+             "class_names": splits.class_names, "preprocessing": preprocessing, "network": network.source,
+             "dataset": {"name": splits.name, "checksum": splits.checksum}}
+    settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
+                **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
+                "save_every": args.save_every}
+    try:
+        path = path or run_folder.unnamed(f"{network.label}-{splits.name}", args.resume)
+        with locked(path):
+            folder = RunFolder(path, model, optimizer, about, 60 * args.save_every, args.tensorboard)
+            position = folder.begin(settings, splits.files, args.resume)
+            values = folder.result()
+            if values is None:
+                announce(network.label, splits, words, model, (train.y, validation.y, sized.test), path)
+                history = run(folder, position, train, validation, recipe)
+                values = finish(folder, history, sized, preprocessing, network.label)
+    except (Locked, RunFolderError) as error:
+        raise cli.UsageError(str(error)) from None
+    if args.json:
+        cli.print_json(values | {"folder": str(path)})
+    else:
+        print(f"run folder {path}\n"
+              f"weights of epoch {values['best_epoch']}, the best of {values['epochs']} in validation; "
+              f"{values['seconds']:.1f} s\ntest loss {values['test_loss']:.4f}\n{values['verdict']}")
 
-    folder = run_folder.RunFolder(path or run_folder.unnamed(name), args.model, model, optimizer, splits,
-                                  preprocessing)
-    parameters = sum(p.value.size for p in model.parameters().values())
-    print(f"{args.model} on {splits.name}: {parameters:,} parameters; {len(train.y):,} images to train, "
-          f"{len(validation.y):,} to validate, {len(splits.test):,} to test; into {folder.path}",
-          file=sys.stderr, flush=True)
-    folder.write_config(args.argv, asked_for=args.dataset, seed=args.seed, **recipe.settings(), device=device,
-                        threads=args.threads or cli.cores())
-    folder.save(LAST, 0, 0)
-    started = time.perf_counter()
-    history = run(folder, model, train, validation, recipe, optimizer)
-    finish(args, folder, history, time.perf_counter() - started)
+
+def announce(label, splits, words, model, parts, path):
+    parameters = sum(parameter.value.size for parameter in model.parameters().values())
+    train, validation, test = (len(part) for part in parts)
+    print(f"{label} on {splits.name}: {parameters:,} parameters, {len(splits.class_names)} classes, {words}; {train:,} to "
+          f"train, {validation:,} to validate, {test:,} to test; into {path}", file=sys.stderr, flush=True)
 
 
-def run(folder, model, train, validation, recipe, optimizer):
+def batches(splits, preprocessing, recipe, args):
+    """(train, validation): a share of the training set is for validation where the dataset brings none."""
+    train, validation = splits.train, splits.validation
+    if validation is None:
+        train, validation = split_validation(train, recipe.validation_fraction)
+    change, before = None, preprocessing
+    if recipe.augment:
+        fill = tuple(255 * mean for mean in preprocessing.mean)
+        change = augment.parse(recipe.augment, len(splits.class_names), fill, args.seed)
+        if change.source_scale != 1:        # it crops: files are read larger, and arrays brought back to their size
+            height, width = preprocessing.size or splits.image_shape[:2]
+            train = train.sized(round(change.source_scale * height), round(change.source_scale * width))
+            before = dataclasses.replace(preprocessing, size=(height, width))
+    return (Batches(train.images, train.labels, recipe.batch_size, args.seed, True, before, change, args.workers),
+            Batches(validation.images, validation.labels, recipe.batch_size, args.seed, False, preprocessing,
+                    workers=args.workers))
+
+
+def run(folder, position, train, validation, recipe):
     """fit, which a signal may end after any batch, with a checkpoint."""
     with after_this_batch() as request:
-        def after_step(step):
+        def after_step(position):
             if request.signum:
-                folder.save(LAST, step // len(train), step)
-                raise Stopped(request.signum, f"stopped after step {step}; the network as it is: "
-                                              f"{folder.path / LAST}")
+                folder.save(LAST, position)
+                raise Stopped(request.signum, f"stopped after step {position.step}, saved in {folder.path / LAST}; "
+                                              "the same command with --resume goes on")
+            folder.after_step(position)
 
-        history = fit(model, train, validation, epochs=recipe.epochs, optimizer=optimizer,
-                      schedule=recipe.make_schedule(len(train)), after_step=after_step,
-                      after_epoch=folder.after_epoch)
-        after_step(history[-1]["step"])                 # a signal during the last validation
+        history = fit(folder.model, train, validation, epochs=recipe.epochs, optimizer=folder.optimizer,
+                      schedule=recipe.make_schedule(len(train)),
+                      criterion=functools.partial(losses.softmax_cross_entropy, label_smoothing=recipe.label_smoothing),
+                      validation_criterion=losses.softmax_cross_entropy,
+                      after_step=after_step, after_epoch=folder.after_epoch, position=position)
+        if request.signum:                              # during the last validation
+            raise Stopped(request.signum)
     return history
 
 
-def finish(args, folder, history, seconds):
-    """Score the test set, once, with the weights of the best epoch, and say how that went."""
+def finish(folder, history, splits, preprocessing, label):
+    """Score the test set, once, with the weights of the best epoch, and keep how that went."""
     best = history.best()
     folder.load_best()
-    found = score(folder.model, folder.splits, folder.preprocessing)
-    words = verdict(folder.splits.name, found)
-    values = result(folder.splits.name, found) | {
-        "model": args.model, "weights": BEST, "best_epoch": best["epoch"],
-        "validation_accuracy": best["validation_accuracy"], "epochs": len(history), "seconds": seconds}
-    folder.finish(values, history, found.confusion, f"{args.model} on {folder.splits.name}: {words}")
-    if args.json:
-        cli.print_json(values | {"folder": str(folder.path)})
-    else:
-        print(f"run folder {folder.path}\n"
-              f"weights of epoch {best['epoch']}, the best of {len(history)} in validation; {seconds:.1f} s\n"
-              f"test loss {found.loss:.4f}\n{words}")
-
-
-def build_parser(argv):
-    """The options, with the defaults of the pair that is named, or of pairs without a recipe."""
-    asked = [next((word for word in argv if word in names), "") for names in (models.names(), data.names())]
-    recipe = recipes.find(*asked)
-    reached = f" This one reached {recipe.reached}." if recipe.reached else ""
-    parser = cli.Parser("train", "Train a network, keep the best epoch, score it once on the test set.",
-                        epilog=f"Defaults are the recipe's: name MODEL and DATASET to see it.{reached}")
-    parser.add_argument("model", metavar="MODEL", help=", ".join(models.names()))
-    parser.add_argument("dataset", metavar="DATASET", help=", ".join(data.names()))
-
-    def add(option, metavar, kind, help, default):
-        group.add_argument(option, metavar=metavar, type=kind, help=f"{help} (default: {default})")
-
-    count = cli.number(1, kind=int)
-    group = parser.add_argument_group("data")
-    add("--data-dir", "DIR", str, "folder that holds the dataset",
-        "$SCRATCHNET_DATA, else the cache, else downloaded")
-    add("--validation-fraction", "F", cli.number(0, below=1, above=0),
-        "share of the training set that chooses the best epoch", f"{recipe.validation_fraction:.3g}")
-    group = parser.add_argument_group("training")
-    add("--epochs", "N", count, "passes over the training set", recipe.epochs)
-    add("--batch-size", "N", count, "images a step", recipe.batch_size)
-    names = tuple(recipes.OPTIMIZERS)
-    add("--optimizer", "NAME", cli.one_of(names), ", ".join(names), recipe.optimizer)
-    add("--lr", "LR", cli.number(0), "learning rate at its highest", recipe.lr)
-    add("--momentum", "M", cli.number(0, below=1), "of sgd and rmsprop", recipe.momentum)
-    group.add_argument("--nesterov", action=argparse.BooleanOptionalAction,
-                       help=f"Nesterov's momentum, of sgd (default: {'yes' if recipe.nesterov else 'no'})")
-    add("--weight-decay", "W", cli.number(0), "L2, decoupled in adamw", recipe.weight_decay)
-    add("--schedule", "NAME", cli.one_of(recipes.SCHEDULES), ", ".join(recipes.SCHEDULES), recipe.schedule)
-    add("--warm-up", "EPOCHS", cli.number(0), "epochs in which the learning rate rises first", recipe.warm_up)
-    add("--seed", "N", cli.number(0, kind=int), "decides first weights, order and dropout", 0)
-    group = parser.add_argument_group("output")
-    add("--out", "DIR", str, "folder for everything", "runs/MODEL-DATASET, with -2, -3, … where that exists")
-    parser.set_defaults(seed=0, argv=argv)
-    return parser
+    found = score(folder.model, splits, preprocessing)
+    words = verdict(splits.name, found)
+    values = result(splits.name, found) | {
+        "model": label, "weights": BEST, "best_epoch": best["epoch"],
+        "validation_accuracy": best["validation_accuracy"], "epochs": len(history),
+        "seconds": sum(history["seconds"]), "verdict": words}
+    folder.finish(values, history, found, splits.test.images, f"{label} on {splits.name}: {words}")
+    return values
 
 
 def main(argv=None):

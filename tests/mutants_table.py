@@ -283,12 +283,33 @@ rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
       "len(order) - self.batch_size + 1, self.batch_size)"),
      ("every epoch in one order", "self.seed, k)", "self.seed)"))
 rows("scratchnet/fit.py", "tests/test_fit.py",
-     ("the schedule a step late", "optimizer.lr = schedule(step)", "optimizer.lr = schedule(max(step - 1, 0))"),
+     ("the schedule a step late", "optimizer.lr = schedule(position.step)",
+      "optimizer.lr = schedule(max(position.step - 1, 0))"),
+     ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
      ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
      ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
 rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
      ("tensors not in the checksum", "digest.update(little.reshape(-1).view(np.uint8))", "little.reshape(-1)"),
      ("later formats taken", "1 <= version <= VERSION", "1 <= version"))
+rows("scratchnet/tally.py", "tests/test_resume.py",
+     ("sizes forgotten", "tally.sizes = [int(size) for size in state[\"sizes\"]]", "tally.sizes = []"))
+rows("scratchnet/run_folder.py", "tests/test_resume.py",
+     ("metrics not cut back", "for line in lines[:epochs])", "for line in lines)"),
+     ("best not made again", "if position.tally is None and _last_is_best(history):", "if False:"),
+     ("optimizer begun anew", "self.optimizer.load_state_dict(saved.optimizer_state)", "pass"),
+     ("learning rate of the start", "self.optimizer.lr = saved.optimizer[\"lr\"]", "pass"),
+     ("other settings taken", "        if differences:", "        if False:"),
+     ("leftovers stay", "        remove_leftovers(self.path)\n        self._write_metrics", "        self._write_metrics"))
+rows("scratchnet/lock.py", "tests/test_resume.py",
+     ("a lock that lets all in", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"))
+rows("scratchnet/files.py", "tests/test_resume.py",
+     ("written in place", "        os.replace(temporary, path)\n    except",
+      "        path.write_bytes(content)\n    except"))
+rows("scratchnet/own_network.py", "tests/test_own_network.py",
+     ("another seed for everyone", "model.init(seed, input_shape)", "model.init(0, input_shape)"),
+     ("any number of outputs", "if output != (classes,):", "if False:"))
+rows("scratchnet/data/augment.py", "tests/data/test_augment.py",
+     ("every epoch alike", "Draws(self.seed, epoch, samples, place)", "Draws(self.seed, 0, samples, place)"))
 rows("scratchnet/schedules.py", "tests/test_schedules.py",
      ("cosine starts over at its end", "min(share, 1.0)", "share"),
      ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))

@@ -29,7 +29,8 @@ def saved():
         preprocessing=Preprocessing((0.1307,), (0.3081,), ((2, 2), (2, 2))),
         dataset={"name": "mnist", "checksum": "abc"}, optimizer=optimizer.config(),
         counters={"epoch": 1, "step": 860}, model_state=model.state_dict(),
-        optimizer_state=optimizer.state_dict())
+        optimizer_state=optimizer.state_dict(),
+        progress={"losses": np.array([2.25, 0.5], "float32"), "seconds": np.float64(0.1)})
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_names_in_the_file_say_what_they_belong_to(path):
     with safe_open(path, "numpy") as file:
         names, metadata = set(file.keys()), json.loads(file.metadata()["scratchnet"])
     assert {"model/conv1.weight", "optimizer/velocity/conv1.weight", "optimizer/steps/conv1.weight"} <= names
-    assert metadata["format"] == 1 and metadata["class_names"][5] == "fünf"
+    assert metadata["format"] == 2 and metadata["class_names"][5] == "fünf"
 
 
 def test_the_same_content_gives_the_same_bytes(saved, path, tmp_path):
@@ -129,11 +130,11 @@ def test_a_pickle_is_refused_and_never_run(tmp_path):
 
 
 def test_a_later_format_is_refused_with_the_version_to_install(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    monkeypatch.setattr(checkpoint, "VERSION", 3)
     monkeypatch.setattr(checkpoint, "__version__", "9.8.7")
     checkpoint.save(tmp_path / "future.safetensors", saved)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="expected checkpoint format 1, got 2, written by .* 9.8.7"):
+    with pytest.raises(CheckpointError, match="expected checkpoint format 2, got 3, written by .* 9.8.7"):
         checkpoint.load(tmp_path / "future.safetensors")
 
 

@@ -39,7 +39,7 @@ def test_the_recipes_own_optimizer_by_name_keeps_its_settings():
 
 
 def test_without_momentum_there_is_no_nesterov():
-    assert recipes.adapt(recipes.Recipe(), momentum=0.0).nesterov is False
+    assert recipes.adapt(recipes.find("lenet5", "mnist"), momentum=0.0).nesterov is False
 
 
 @pytest.mark.parametrize("name", recipes.OPTIMIZERS)

@@ -15,6 +15,11 @@ def names():
     return list(MODELS)
 
 
+def input_shape(name):
+    """(H, W, C) of the paper's images."""
+    return MODELS[name][1]
+
+
 def create(name, input_shape=None, classes=None, seed=0):
     """The network `name`, initialised from `seed`: parameters exist, and every shape has been checked.
 

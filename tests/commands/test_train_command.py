@@ -34,8 +34,8 @@ def test_stdout_ends_with_what_the_accuracy_was_measured_on(trained):
 
 def test_progress_goes_to_stderr_one_plain_line_an_epoch(trained):
     lines = [line for line in trained.first.stderr.splitlines() if not line.startswith("compiling kernels")]
-    assert lines[0].startswith("lenet5 on mnist-sample: 61,706 parameters; 7,200 images to train, "
-                               "800 to validate, 2,000 to test; into runs")
+    assert lines[0].startswith("lenet5 on mnist-sample: 61,706 parameters, 10 classes, 28x28x1 images, zero-padded to "
+                               "32x32; 7,200 to train, 800 to validate, 2,000 to test; into runs")
     assert lines[1].startswith("epoch 1/1") and len(lines) == 2
 
 

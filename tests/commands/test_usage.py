@@ -30,6 +30,13 @@ def ending(main, argv, capsys):
     ([*TRAIN, "--optimizer", "adam", "--momentum", "0.9"], "adam has no momentum"),
     ([*TRAIN, "--momentum", "0", "--nesterov"], "nesterov needs a momentum above 0"),
     ([*TRAIN, "--schedule", "cosin"], "argument --schedule: unknown 'cosin'; did you mean cosine?"),
+    ([*TRAIN, "--augment", "crop,filp"], "augment: unknown 'filp' in 'crop,filp'; did you mean flip?"),
+    ([*TRAIN, "--augment", "cutout=0"], "expected a whole number from 1 to 1024 for cutout, got '0'"),
+    ([*TRAIN, "--image-size", "2x3x4"], "argument --image-size: expected HxW, or one number for both, got '2x3x4'"),
+    ([*TRAIN, "--image-size", "0"], "argument --image-size: expected a whole number of at least 1, got '0'"),
+    ([*TRAIN, "--label-smoothing", "1"], "argument --label-smoothing: expected a number of at least 0 and less than 1"),
+    (["lenet5", "photos/"], "photos/: expected a folder, zip or tar of images, got no such file"),
+    (["none.py:net", "mnist-sample"], "none.py: expected a Python file that can be read"),
     ([*TRAIN, "--threads", "100000"], "argument --threads: 100000 are more than the"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(argv, words, capsys, tmp_path, monkeypatch):
@@ -63,7 +70,7 @@ def test_a_named_folder_that_holds_another_run_is_refused_before_any_data_is_ope
     (tmp_path / "config.json").write_text("{}")
     argv = ["lenet5", "mnist", "--data-dir", "/no/such", "--out", str(tmp_path)]
     code, err = ending(train.main, argv, capsys)
-    assert code == 2 and "holds another run (config.json); name another folder" in err
+    assert code == 2 and "holds another run (config.json); name another folder" in err and "--resume" in err
     assert (tmp_path / "config.json").read_text() == "{}"
 
 
@@ -121,7 +128,7 @@ def test_help_shows_the_values_of_the_recipe(capsys):
         train.main([*TRAIN, "--help"])
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "share of the training set that chooses the best epoch (default: 0.1)" in shown
+    assert "chooses the best epoch, where the dataset has no val (default: 0.1)" in shown
     assert "learning rate at its highest (default: 0.05)" in shown and "This one reached 98.65%" in shown
     options = {word for word in shown.split() if word.startswith("--")}
     assert len(options) < 30

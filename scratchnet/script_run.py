@@ -1,0 +1,71 @@
+"""What `sn.fit(..., out=FOLDER)` leaves: the files and pictures of the command, for a script's own network."""
+
+import hashlib
+import shlex
+import sys
+
+import numpy as np
+
+from scratchnet.checkpoint import BEST, LAST
+from scratchnet.fit import evaluate, fit
+from scratchnet.lock import locked
+from scratchnet.run_folder import RunFolder, named
+
+SAVE_EVERY = 600            # seconds, inside a long epoch
+POINTS = 11                 # of a schedule, any function, that are compared when a run goes on
+
+
+def fit_into(out, resume, model, train, validation, *, epochs, optimizer, schedule, seed, after_step=None,
+             after_epoch=None, **settings):
+    """`fit` into a run folder; with `resume` it goes on where the run there was cut off. Returns the History.
+
+    RunFolderError (a ValueError) where the folder holds another run; Locked where another process writes it.
+    """
+    classes = model.checked_output_shape(model.input_shape)[-1]
+    about = {"model": "", "input_shape": model.input_shape, "classes": classes,
+             "class_names": [str(number) for number in range(classes)], "preprocessing": train.preprocessing,
+             "network": None, "dataset": {"name": "arrays", "checksum": _checksum(train, validation)}}
+    steps = epochs * len(train)
+    decides = {"command": shlex.join(sys.argv), "epochs": epochs, "batch_size": train.batch_size, "seed": train.seed,
+               "augment": repr(train.augment), "summary": repr(model),
+               "learning_rates": [float(schedule(steps * k // (POINTS - 1))) for k in range(POINTS)]}
+    path = named(out, resume)
+    with locked(path):
+        folder = RunFolder(path, model, optimizer, about, SAVE_EVERY)
+        position = folder.begin(decides, resume=resume)
+        finished = folder.result() is not None
+        history = fit(
+            model, train, validation, epochs=epochs, optimizer=optimizer, schedule=schedule, seed=seed,
+            after_step=_both(folder.after_step, after_step), after_epoch=_both(folder.after_epoch, after_epoch),
+            position=position, **settings)
+        if not finished:
+            _finish(folder, history, validation)
+    return history
+
+
+def _finish(folder, history, validation):
+    """Pictures of the model as it is, after the last epoch, as `fit` leaves it."""
+    found, values = None, {"epochs": len(history), "seconds": sum(history["seconds"]), "weights": LAST}
+    if validation is not None:
+        found = evaluate(folder.model, validation)
+        values |= {"validation_accuracy": found.accuracy, "validation_loss": found.loss, "n": found.n,
+                   "best_epoch": history.best()["epoch"], "best_weights": BEST}
+    folder.finish(values, history, found, None if validation is None else validation.x, folder.model.label())
+
+
+def _both(first, second):
+    def look(position):
+        first(position)
+        if second:
+            second(position)
+    return look
+
+
+def _checksum(*datasets):
+    digest = hashlib.sha256()
+    for batches in datasets:
+        for array in () if batches is None else (batches.x, batches.y):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            if isinstance(array, np.ndarray):       # files on disk are known by their number and size alone
+                digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
