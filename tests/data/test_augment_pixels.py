@@ -183,7 +183,8 @@ def test_colour_jitter_multiplies_what_it_says():
     changed = ColorJitter(0.4)(colour, draws(n))[:, 0, 0].astype(np.float64)
     saturation = (changed[:, 2] - changed[:, 0]) / 20 / factors / contrast
     assert 0.6 < saturation.min() < 0.61 and 1.39 < saturation.max() < 1.4
-    np.testing.assert_allclose(changed @ [0.299, 0.587, 0.114], 98.15 * factors, rtol=1e-4)     # saturation keeps grey
+    # Saturation keeps the grey.
+    np.testing.assert_allclose(changed @ [0.299, 0.587, 0.114], 98.15 * factors, rtol=1e-4)
 
 
 def test_cutout_fills_one_square_cut_at_the_edges_with_its_centre_anywhere():
