@@ -45,6 +45,12 @@ def test_the_broken_layer_is_found_and_the_right_one_passes():
     assert "dL/dgain" in mean and "4 of 4 compared elements of gain differ" in mean
 
 
+def test_a_network_of_ones_own_leaves_a_run_folder(tmp_path):
+    printed = run("own_network", "--epochs", "1", "--out", str(tmp_path / "mine"))
+    assert "GlobalAvgPool2D" in printed and "after 1 epochs" in printed
+    assert {"mistakes.png", "curves.png", "best.safetensors"} <= {path.name for path in (tmp_path / "mine").iterdir()}
+
+
 def test_filters_and_feature_maps_are_drawn(tmp_path):
     from PIL import Image
 

@@ -146,14 +146,14 @@ def test_other_settings_are_listed_and_nothing_is_touched(tmp_path):
     with pytest.raises(PowerCut):
         train(tmp_path, Recipe(lr=0.01), cut=7)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunFolderError, match="learning_rates: "):
+        train(tmp_path, Recipe(lr=0.01, schedule="cosine"), resume=True)
     other = sn.Sequential(sn.Flatten(), sn.Dense(3))
     other.init(0, (6, 6, 1))
     with pytest.raises(RunFolderError) as raised:
         train(tmp_path, Recipe(optimizer="adam", lr=0.02), resume=True, model=other)
     for name in ("optimizer_settings", "learning_rates", "summary"):
         assert f"{name}: " in str(raised.value)
-    with pytest.raises(RunFolderError, match="learning_rates: "):
-        train(tmp_path, Recipe(lr=0.01, schedule="cosine"), resume=True)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 

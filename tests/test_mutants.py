@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from mutants import ROOT, planted, stale
-from mutants_table import MUTANTS
+from mutants import MUTANTS, ROOT, planted, stale
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))

@@ -1,0 +1,113 @@
+"""Mutants of the engine: layers, losses, data, training."""
+
+from mutant_rows import rows
+
+rows("scratchnet/gradcheck.py", "tests/test_gradcheck.py",
+     ("a NaN passes", "wrong = ~(error <= atol + rtol * np.abs(numeric))",
+      "wrong = error > atol + rtol * np.abs(numeric)"),
+     ("dy of ones", "dy = rng.standard_normal(y.shape)", "dy = np.ones(y.shape)"),
+     ("zeros everywhere pass", "if len(silent) == len(compared):", "if not compared:"),
+     ("dropout draws again", "own[key][...] = self.state[name]", "pass"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_protocol.py::test_backward_adds_to_the_gradients",
+     ("a gradient overwrites the last", "ops(d).accumulate(self._grad, d)", "self._grad[...] = d"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_state.py",
+     ("assigning a value keeps the old gradient", "self.clear_grad()\n        self.version", "self.version"),
+     ("frozen parameters take gradients", "if not self.trainable:", "if False:"))
+rows("scratchnet/layers/running.py", "tests/layers/test_protocol.py",
+     ("a second backward allowed", "self.layer, self.function, None", "self.layer, self.function, self.function"),
+     ("backward after a step allowed", "if self.versions != [", "if False and self.versions != ["))
+rows("scratchnet/layers/running.py", "tests/layers/test_dropout.py",
+     ("a frozen layer trains on", "training and self._trainable", "training"))
+rows("scratchnet/layers/containers.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
+     ("residual forgets the shortcut's gradient", "ops(dy).add(dx, through_main, 1.0) if need_dx",
+      "through_main if need_dx"),
+     ("residual's scale not in its gradient", "dy if self.scale == 1 else dy * dy.dtype.type(self.scale)", "dy"),
+     ("concat keeps one branch's gradient", "dx = d if dx is None else ops(d).add(dx, d, 1.0)", "dx = d"))
+rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
+     ("closures kept to the end",
+      "dy = backwards.pop()(dy, need_dx or index > lowest)",
+      "done = backwards.pop()\n                self.done = [*getattr(self, 'done', []), dy]\n"
+      "                dy = done(dy, need_dx or index > lowest)"))
+rows("scratchnet/layers/dense.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
+     ("backward skips the activation", "dy = activation_backward(dy)", "activation_backward(dy)"))
+rows("scratchnet/layers/norm.py", "tests/layers/test_state.py",
+     ("running variance biased", "var * (count / (count - 1))", "var"),
+     ("running statistics move in inference", "        else:   ",
+      "        else:\n            self._normalise_batch(x, gamma, beta)   "),
+     ("running statistics keep the wrong share", "self.momentum * (batch - running)",
+      "(1 - self.momentum) * (batch - running)"),
+     ("inference holds no copy of the statistics",
+      'self.buffer("running_mean").copy(), self.buffer("running_var").copy()',
+      'self.buffer("running_mean"), self.buffer("running_var")'))
+rows("scratchnet/layers/geometry.py", "tests/layers/test_geometry.py",
+     ("same padding with the larger half first", "(total // 2, total - total // 2)",
+      "(total - total // 2, total // 2)"))
+rows("scratchnet/layers/dropout.py", "tests/layers/test_dropout.py",
+     ("the mask drawn once for all calls", "calls += 1", "calls += 0"),
+     ("all layers share a mask", "zlib.crc32(self.path.encode())", "0"))
+rows("scratchnet/losses.py", "tests/test_losses.py",
+     ("label smoothing ignored", "float(label_smoothing))", "0.0)"),
+     ("labels not range-checked", "labels.min() < 0 or labels", "labels"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_frozen_parameters_are_left_alone_weight_decay_included",
+     ("weight decay on frozen parameters",
+      "if parameter.grad is not None:",
+      "if parameter.grad is None:\n                self.update(name, parameter.value, 0 * parameter.value)\n"
+      "            else:"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients_and_clears_them",
+     ("gradients kept after a step", "parameter.clear_grad()", "pass"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
+     ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
+     ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
+     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                       s["momentum"]',
+      's["momentum"], s["epsilon"],\n                       s["rho"]'),
+     ("Adam always at its first step",
+      'self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],\n                    s["beta2"]',
+      'self.slot("v", name, w), 1, self.lr, s["beta1"],\n                    s["beta2"]'))
+rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
+     ("the last partial batch dropped", "len(order), self.batch_size)",
+      "len(order) - self.batch_size + 1, self.batch_size)"),
+     ("every epoch in one order", "self.seed, k)", "self.seed)"))
+rows("scratchnet/fit.py", "tests/test_fit.py",
+     ("the schedule a step late", "optimizer.lr = schedule(position.step)",
+      "optimizer.lr = schedule(max(position.step - 1, 0))"),
+     ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
+     ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
+     ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
+rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
+     ("tensors not in the checksum", "digest.update(little.reshape(-1).view(np.uint8))", "little.reshape(-1)"),
+     ("later formats taken", "1 <= version <= VERSION", "1 <= version"))
+rows("scratchnet/tally.py", "tests/test_resume.py",
+     ("sizes forgotten", "tally.sizes = [int(size) for size in state[\"sizes\"]]", "tally.sizes = []"))
+rows("scratchnet/run_folder.py", "tests/test_resume.py",
+     ("metrics not cut back", "for line in lines[:epochs])", "for line in lines)"),
+     ("best not made again", "if position.tally is None and _last_is_best(history):", "if False:"),
+     ("optimizer begun anew", "self.optimizer.load_state_dict(saved.optimizer_state)", "pass"),
+     ("learning rate of the start", "self.optimizer.lr = saved.optimizer[\"lr\"]", "pass"),
+     ("other settings taken", "        if differences:", "        if False:"),
+     ("leftovers stay", "        remove_leftovers(self.path)\n        self._write_metrics", "        self._write_metrics"))
+rows("scratchnet/lock.py", "tests/test_resume.py",
+     ("a lock that lets all in", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"))
+rows("scratchnet/files.py", "tests/test_resume.py",
+     ("written in place", "        os.replace(temporary, path)\n    except",
+      "        path.write_bytes(content)\n    except"))
+rows("scratchnet/own_network.py", "tests/test_own_network.py",
+     ("another seed for everyone", "model.init(seed, input_shape)", "model.init(0, input_shape)"),
+     ("any number of outputs", "if output != (classes,):", "if False:"))
+rows("scratchnet/data/augment.py", "tests/data/test_augment.py",
+     ("every epoch alike", "Draws(self.seed, epoch, samples, place)", "Draws(self.seed, 0, samples, place)"))
+rows("scratchnet/data/mixup.py", "tests/data/test_augment_pixels.py",
+     ("labels not mixed", "label_share * rows + (1 - label_share) * np.roll(rows, -1, axis=0)", "rows"))
+rows("scratchnet/data/warp.py", "tests/data/test_augment_pixels.py",
+     ("rotated the other way", "sin / scale_y,", "-sin / scale_y,"))
+rows("scratchnet/data/images.py", "tests/data/test_images.py",
+     ("phone pictures lie on their side", "        image = image.transpose(turn)", "        pass"),
+     ("what is transparent is black", 'Image.new("RGBA", image.size, "white")', 'Image.new("RGBA", image.size, "black")'),
+     ("a bomb is unpacked", "        raise Image.DecompressionBombError\n", "        pass\n"))
+rows("scratchnet/data/layout.py", "tests/data/test_folder.py",
+     ("any folder beside train", "        if split is None:\n            raise", "        if False:\n            raise"))
+rows("scratchnet/data/ahead.py", "tests/data/test_ahead.py",
+     ("threads outlive the loop", "        for thread in self.threads:\n            thread.join()", "        pass"))
+rows("scratchnet/schedules.py", "tests/test_schedules.py",
+     ("cosine starts over at its end", "min(share, 1.0)", "share"),
+     ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))
