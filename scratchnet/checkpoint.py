@@ -8,6 +8,7 @@ network.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -43,9 +44,11 @@ class Checkpoint:
     optimizer_state: dict               # Optimizer.state_dict()
     progress: dict = dataclasses.field(default_factory=dict)    # Position.state_dict(): of an unfinished epoch
     network: str = None                 # the text of FILE.py, for people to read; never run from here
+    summary: str = None                 # repr of the model: another one of the same shapes is not taken for it
 
 
 ARRAYS = {"model_state": "model/", "optimizer_state": "optimizer/", "progress": "progress/"}
+OPTIONAL = ("network", "summary")       # format 1 has not got them
 FIELDS = [field.name for field in dataclasses.fields(Checkpoint) if field.name not in ARRAYS]
 
 
@@ -72,7 +75,7 @@ def load(path):
     path = locate(path)
     metadata, tensors = _read(path)
     try:
-        fields = {"network": None} | {name: metadata[name] for name in FIELDS if name in metadata or name != "network"}
+        fields = {name: metadata.get(name) if name in OPTIONAL else metadata[name] for name in FIELDS}
         if fields["preprocessing"] is not None:
             fields["preprocessing"] = Preprocessing.from_dict(fields["preprocessing"])
         fields["input_shape"] = tuple(fields["input_shape"])
@@ -108,7 +111,17 @@ def load_model(path, network=None):
         model.load_state_dict(checkpoint.model_state)
     except ValueError as error:
         raise CheckpointError(f"{file}: its network cannot be made here: {error}") from None
+    if own and checkpoint.summary:
+        _compare(file, network, checkpoint.summary.splitlines()[1:], repr(model).splitlines()[1:])   # after the name
     return model, checkpoint
+
+
+def _compare(file, network, expected, got):
+    for there, here in itertools.zip_longest(expected, got, fillvalue="nothing"):
+        if there != here:
+            raise CheckpointError(f"{file}: expected the network that was trained, with {there.strip()}, got from "
+                                  f"{network} one with {here.strip()}; name the file as it was (summary CHECKPOINT "
+                                  "--text shows it)")
 
 
 def locate(path):
@@ -138,7 +151,7 @@ def _read(path):
         raise CheckpointError(f"{path}: expected a readable checkpoint, got {error}") from None
     except (SafetensorError, TypeError, AttributeError, KeyError) as error:   # dtypes that NumPy has not got
         raise CheckpointError(f"{path}: expected a whole safetensors file, got one that is damaged, cut "
-                              f"short or of another kind ({error}); take another of the run's") from None
+                              f"short or of another kind ({error}); take another checkpoint") from None
     if metadata.pop("sha256", None) != _digest(metadata, tensors):
         raise CheckpointError(f"{path}: its content does not agree with its checksum, so it was damaged or "
                               "edited; take another checkpoint of the run")

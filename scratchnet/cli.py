@@ -179,6 +179,13 @@ def size(text):
     return (sizes[0], sizes[-1])
 
 
+def png(text):
+    """The path of a picture that is to be written."""
+    if not text.lower().endswith(".png") or not os.path.isdir(os.path.dirname(text) or "."):
+        raise argparse.ArgumentTypeError(f"expected a file ending in .png, in a folder that is there, got {text!r}")
+    return text
+
+
 def cores():
     """How many threads can run at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

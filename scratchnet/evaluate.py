@@ -21,7 +21,8 @@ def command(args):
     if saved.preprocessing is None:
         raise ValueError(f"{args.checkpoint}: its network takes float arrays as a script makes them, so it cannot be "
                          "scored from the command line; use scratchnet.fit.evaluate in that script")
-    splits = cli.load_data(args.dataset, args.data_dir).sized(*saved.input_shape[:2])
+    splits = cli.load_data(args.dataset, args.data_dir)
+    splits = splits.sized(*saved.preprocessing.stored(saved.input_shape), saved.input_shape[2])
     if saved.class_names != splits.class_names:
         raise ValueError(f"{args.checkpoint}: expected data with its classes ({_some(saved.class_names)}), "
                          f"got {splits.name} ({_some(splits.class_names)}); take the one it was trained on, "
@@ -75,7 +76,7 @@ def build_parser():
     parser.add_argument("dataset", metavar="DATASET", help=cli.DATASET_HELP)
     cli.add_data_dir(parser)
     cli.add_network(parser)
-    parser.add_argument("--confusion", metavar="FILE", help="save the confusion matrix as a PNG")
+    parser.add_argument("--confusion", metavar="FILE", type=cli.png, help="save the confusion matrix as a PNG")
     return parser
 
 

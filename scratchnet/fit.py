@@ -8,8 +8,9 @@ import numpy as np
 
 from scratchnet.backend import array_like, array_module, to_host
 from scratchnet.data import Batches
+from scratchnet.layers import Layer, Softmax
 from scratchnet.losses import softmax_cross_entropy
-from scratchnet.nonfinite import naming_the_culprit
+from scratchnet.nonfinite import check_state, naming_the_culprit
 from scratchnet.optim import SGD
 from scratchnet.position import Position
 from scratchnet.progress import Progress
@@ -33,9 +34,14 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
     train = as_batches("train", train, batch_size, seed)
     if validation is not None:
         validation = as_batches("validation", validation, batch_size, shuffle=False)
-    check(model, epochs, train, validation)
+    check(model, epochs, train=train, validation=validation)
     optimizer = optimizer or SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    check_optimizer(model, optimizer)
     schedule = schedule or constant(optimizer.lr)
+    if out is None and resume:
+        raise ValueError("fit: resume=True needs out, the folder of the run to go on with")
+    if out is not None and position is not None:
+        raise ValueError("fit: expected out or position, got both; with out, resume=True finds the position")
     position = position or Position()
     if out is not None:
         from scratchnet.script_run import fit_into         # matplotlib and more, which a bare fit needs not
@@ -51,7 +57,7 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
         with voice.epoch(epoch, done):
             for images, labels in train.epoch(epoch, done):
                 images, labels = to_model(model, images, labels)
-                optimizer.lr = schedule(position.step)
+                optimizer.lr = learning_rate(schedule, position.step)
                 loss, logits, backward = model.loss(images, labels, criterion)
                 with naming_the_culprit(model, images):
                     tally.add(loss, logits, labels)
@@ -63,6 +69,7 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
                 if after_step:
                     after_step(position)
             train_loss, train_accuracy = tally.read()
+        check_state(model.state_dict(), position.step)
         scored = (None, None)
         if validation is not None:
             scored = evaluate(model, validation, validation_criterion or criterion)[:2]
@@ -121,17 +128,48 @@ def as_batches(name, data, batch_size, seed=0, shuffle=True):
     return Batches(*data, batch_size, seed=seed, shuffle=shuffle)
 
 
-def check(model, epochs, *datasets):
-    """What would otherwise come out late, or on a GPU not at all: a label without an output of the model."""
+def check(model, epochs, **datasets):
+    """What would otherwise come out late, or not at all: images or labels the model is not made for, two softmaxes."""
     if isinstance(epochs, bool) or not isinstance(epochs, numbers.Integral) or epochs < 1:
         raise ValueError(f"fit: epochs must be a positive int, got {epochs!r}")
+    if not isinstance(model, Layer):
+        raise TypeError(f"fit: expected a model, a Layer such as sn.Sequential, got {type(model).__name__}")
     if model.input_shape is None:
         raise RuntimeError(f"fit: {model.label()} is not initialised; call init(seed, input_shape) first")
+    last = model.leaves()[-1]
+    if isinstance(last, Softmax) or isinstance(getattr(last, "activation", None), Softmax):
+        raise ValueError(f"fit: {last.label()} ends {model.label()} in a softmax, but the loss contains one; leave it "
+                         "out, the scores before it are what the loss takes")
     outputs = model.checked_output_shape(model.input_shape)[-1]
-    for labels in (dataset.y for dataset in datasets if dataset is not None):
+    for name, batches in datasets.items():
+        if batches is None:
+            continue
+        labels, shape = batches.y, batches.image_shape
         if labels.min() < 0 or labels.max() >= outputs:
             raise ValueError(f"fit: labels run from {labels.min()} to {labels.max()}, but {model.label()} "
                              f"has {outputs} outputs, for the classes 0 to {outputs - 1}")
+        try:
+            if len(shape) != len(model.input_shape) or shape[-1] != model.input_shape[-1]:
+                raise ValueError("give it such images, or init it for these")
+            model.checked_output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"fit: {model.label()} takes images of {model.input_shape}, got {shape} in {name}; "
+                             f"{error}") from None
+
+
+def check_optimizer(model, optimizer):
+    known = {id(parameter) for parameter in model.parameters().values()}
+    strange = [name for name, parameter in optimizer.parameters.items() if id(parameter) not in known]
+    if strange:
+        raise ValueError(f"fit: the optimizer was made for other parameters than the model's ({strange[0]}, …); make "
+                         "it with model.parameters(), after init")
+
+
+def learning_rate(schedule, step):
+    rate = schedule(step)
+    if not 0 <= rate < np.inf:
+        raise ValueError(f"fit: expected a learning rate of at least 0 and finite, got {rate} from schedule({step})")
+    return rate
 
 
 def to_model(model, images, labels):

@@ -1,4 +1,4 @@
-"""Which layer was the first whose output is not finite."""
+"""Where numbers stopped being finite: in which layer's output, in which array of the state."""
 
 import contextlib
 
@@ -32,6 +32,13 @@ def culprit(model, images):
     if not found:
         return "every layer's output is finite, so it is the loss itself that overflows"
     return f"the first layer whose output is not finite is {found[0]}"
+
+
+def check_state(state, step):
+    """FloatingPointError that names the first array of Layer.state_dict() with NaN or infinity, after so many steps."""
+    for name, array in state.items():
+        if not finite(array):
+            raise FloatingPointError(f"{name} is not finite after step {step}; lower the learning rate")
 
 
 def finite(array):

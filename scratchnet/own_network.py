@@ -1,5 +1,6 @@
 """Networks of the user's own, named FILE.py:FUNCTION on the command line."""
 
+import contextlib
 import difflib
 import inspect
 import os
@@ -29,15 +30,12 @@ def load(text):
         raise ValueError(f"{path}: expected a Python file that can be read, got {error}") from None
     module = types.ModuleType(Path(path).stem)
     module.__file__ = str(path)
-    folder = os.path.abspath(os.path.dirname(path))
     sys.modules.setdefault(module.__name__, module)     # for dataclasses and the like, which look themselves up
-    sys.path.insert(0, folder)                          # as `python FILE.py` does, so that it may import its neighbours
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:
+        with _neighbours(path):
+            exec(compile(source, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path}: {_where(path, error)}{type(error).__name__}: {error}") from None
-    finally:
-        sys.path.remove(folder)
     functions = [key for key, value in vars(module).items()
                  if inspect.isfunction(value) and value.__module__ == module.__name__]
     if name not in functions:
@@ -48,6 +46,17 @@ def load(text):
     return OwnNetwork(path, name, source, getattr(module, name))
 
 
+@contextlib.contextmanager
+def _neighbours(path):
+    """Inside it a file may import those beside it, as under `python FILE.py`."""
+    folder = os.path.abspath(os.path.dirname(path))
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
 class OwnNetwork:
     """`function` may take input_shape (H, W, C), classes and seed, those it names, and returns a Layer."""
 
@@ -56,7 +65,7 @@ class OwnNetwork:
         self.name = f"{Path(path).name}:{name}"         # without folders: it shall mean the same on every machine
         self.parameters = inspect.signature(function).parameters
         needed = [key for key, p in self.parameters.items() if p.default is p.empty and key not in GIVEN
-                  and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+                  and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.kind == p.POSITIONAL_ONLY]
         if needed:
             raise ValueError(f"{self.name}: expected a function of {', '.join(GIVEN)} (any of them), got one that also "
                              f"needs {', '.join(needed)}; give them defaults")
@@ -66,10 +75,13 @@ class OwnNetwork:
         initialises it without being told. None where it says neither."""
         if "input_shape" in self.parameters:
             default = self.parameters["input_shape"].default
-            return tuple(default) if isinstance(default, (tuple, list)) and len(default) == 3 else None
-        if "classes" in self.parameters and self.parameters["classes"].default is inspect.Parameter.empty:
-            return None
-        return self._call({}).input_shape
+            if default is inspect.Parameter.empty or default is None:
+                return None
+            if not isinstance(default, (tuple, list)) or len(default) != 3:
+                raise ValueError(f"{self.name}: expected input_shape to be (H, W, C), got the default {default!r}")
+            return tuple(default)
+        needed = [key for key, p in self.parameters.items() if p.default is p.empty and key in GIVEN]
+        return None if needed else self._call({}).input_shape
 
     def build(self, input_shape, classes, seed):
         """The model, initialised. ValueError where it does not end in `classes` numbers, or cannot take the images."""
@@ -89,9 +101,13 @@ class OwnNetwork:
 
     def _call(self, arguments):
         try:
-            model = self.function(**arguments)
-        except Exception as error:
+            with _neighbours(self.path):
+                model = self.function(**arguments)
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{self.name}: {_where(self.path, error)}{type(error).__name__}: {error}") from None
+        if isinstance(model, tuple):
+            raise ValueError(f"{self.name}: expected it to return a model, got a tuple; init returns a shape: call it "
+                             "on a line of its own, or not at all, and return the model")
         if not isinstance(model, Layer):
             raise ValueError(f"{self.name}: expected it to return a model, a Layer such as sn.Sequential, got "
                              f"{type(model).__name__}; is there a return?")

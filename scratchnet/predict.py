@@ -28,7 +28,7 @@ def command(args):
     except FileNotFoundError as error:
         raise cli.UsageError(str(error)) from None
     if args.show and any(os.path.exists(args.show) and os.path.samefile(args.show, image)
-                         for image in args.images if os.path.exists(image)):
+                         for image in (*args.images, checkpoint.locate(args.checkpoint)) if os.path.exists(image)):
         raise cli.UsageError(f"--show {args.show}: expected a new picture, got one of the images; name another file")
     paths = image_paths(args.images)
     device = cli.choose_device(args)
@@ -112,17 +112,14 @@ def network_sees(path, saved):
     from scratchnet.data import digits
     from scratchnet.data.images import read_pixels
 
-    name, preprocessing = one_line(path), saved.preprocessing
+    name = one_line(path)
     if saved.dataset.get("name") in DIGITS:
         pixels = read_pixels(path, name, None, 4)       # what is drawn may be in the transparency alone
         try:
             return digits.mnist_style(pixels)
         except ValueError as error:
             raise DataError(f"{name}: {error}") from None
-    (top, bottom), (left, right) = preprocessing.padding
-    height, width, channels = saved.input_shape
-    size = preprocessing.size or (height - top - bottom, width - left - right)
-    return read_pixels(path, name, size, channels)
+    return read_pixels(path, name, saved.preprocessing.stored(saved.input_shape), saved.input_shape[2])
 
 
 def network_input(path, saved):
@@ -181,7 +178,7 @@ def build_parser():
     cli.add_network(parser)
     parser.add_argument("--top", metavar="N", type=cli.number(1, kind=int), default=5,
                         help="how many classes are named, the most probable first (default: 5)")
-    parser.add_argument("--show", metavar="FILE", help="save what the network saw as a PNG; of several images a "
+    parser.add_argument("--show", metavar="FILE", type=cli.png, help="save what the network saw as a PNG; of several images a "
                                                        "contact sheet")
     return parser
 

@@ -75,8 +75,9 @@ def find(model, dataset):
 def adapt(recipe, **wishes):
     """`recipe` with the user's wishes (None: no wish). ValueError for a setting the optimiser has not got."""
     wishes = {name: value for name, value in wishes.items() if value is not None}
-    if wishes.get("augment") == RECIPES_OWN:
-        wishes["augment"] = recipe.augmentation
+    if "augment" in wishes:
+        own = wishes["augment"] == RECIPES_OWN
+        wishes["augment"] = recipe.augmentation if own else wishes["augment"].replace(" ", "")
     optimizer = wishes.get("optimizer", recipe.optimizer)
     for name in ("momentum", "nesterov", "weight_decay"):
         if name in wishes and name not in TAKES[optimizer]:

@@ -9,7 +9,8 @@ import contextlib
 import datetime
 import itertools
 import json
-import shlex
+import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -17,8 +18,9 @@ from pathlib import Path
 from scratchnet import checkpoint, plots
 from scratchnet.checkpoint import BEST, LAST, Checkpoint
 from scratchnet.files import remove_leftovers, to_json, write_atomically, write_json
-from scratchnet.history import History
+from scratchnet.history import FIELDS, History
 from scratchnet.info import processor, versions
+from scratchnet.nonfinite import check_state
 from scratchnet.position import Position
 from scratchnet.tensorboard import TensorBoard
 
@@ -38,19 +40,26 @@ def named(path, resume=False):
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".probe"
+        probe = path / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise RunFolderError(f"{path}: expected a folder to write into, got {error}; name another") from None
+    refuse_another(path, resume)
+    return path
+
+
+def refuse_another(path, resume):
+    """RunFolderError where files of a run are here that a new one would write over, or, to go on with, without the
+    two that make it possible."""
     held = [name for name in FILES if (path / name).exists()]
     if held and not resume:
         raise RunFolderError(f"{path}: it holds another run ({', '.join(held)}); name another folder, or go on "
-                             "with that run: --resume")
-    if held and CONFIG not in held:
-        raise RunFolderError(f"{path}: expected the {CONFIG} of the run to go on with, got only {', '.join(held)}; "
-                             "name another folder")
-    return path
+                             "with that run (--resume, resume=True)")
+    missing = [name for name in (CONFIG, LAST) if name not in held]
+    if missing and held and held != [CONFIG]:           # alone, config.json is of a run that ended before its first step
+        raise RunFolderError(f"{path}: expected {' and '.join(missing)} of the run to go on with, got only "
+                             f"{', '.join(held)}; name another folder")
 
 
 def unnamed(name, resume=False):
@@ -58,18 +67,21 @@ def unnamed(name, resume=False):
     OSError where none can be made."""
     try:
         Path("runs").mkdir(exist_ok=True)
-        before = None
+        numbers = {1 if path.name == name else int(path.name[len(name) + 1:]) for path in Path("runs").iterdir()
+                   if re.fullmatch(rf"{re.escape(name)}(-[1-9]\d*)?", path.name)}
+        if resume and numbers:
+            return _numbered(name, max(numbers))
         for number in itertools.count(1):
-            path = Path("runs", name if number == 1 else f"{name}-{number}")
-            if resume and before and not path.exists():
-                return before
-            if not resume or not path.exists():
-                with contextlib.suppress(FileExistsError):      # so two runs never share one
-                    path.mkdir()
-                    return path
-            before = path
+            with contextlib.suppress(FileExistsError):      # so two runs never share one
+                path = _numbered(name, number)
+                path.mkdir()
+                return path
     except OSError as error:
         raise OSError(f"runs/{name}: expected to make it, got {error}; name one with --out") from None
+
+
+def _numbered(name, number):
+    return Path("runs", name if number == 1 else f"{name}-{number}")
 
 
 class RunFolder:
@@ -90,10 +102,13 @@ class RunFolder:
         files: the names of a folder dataset's splits. RunFolderError lists where the settings differ from the run's.
         """
         settings = self._config(settings)
+        refuse_another(self.path, resume)               # again, now that nobody else writes here
         if resume and (self.path / LAST).exists():
             self._compare(settings)
             position = self._continue()
         else:
+            if (self.path / CONFIG).exists():
+                self._compare(settings)
             if resume:
                 print(f"{self.path}: no checkpoint to resume from yet; starting", file=sys.stderr)
             position = self._start(settings, files)
@@ -118,11 +133,13 @@ class RunFolder:
             self.board.row(position.history[-1])
 
     def save(self, name, position):
-        """A checkpoint, LAST or BEST, of the model as it is."""
+        """A checkpoint, LAST or BEST, of the model as it is. FloatingPointError instead of one that is not finite."""
+        state = self.model.state_dict()
+        check_state(state, position.step)
         checkpoint.save(self.path / name, Checkpoint(
             **self.about, optimizer=self.optimizer.config(),
             counters={"epoch": position.epoch, "step": position.step},
-            model_state=self.model.state_dict(), optimizer_state=self.optimizer.state_dict(),
+            model_state=state, optimizer_state=self.optimizer.state_dict(),
             progress=position.state_dict()))
         self.saved = time.monotonic()
 
@@ -134,12 +151,10 @@ class RunFolder:
     def result(self):
         """The values of a finished run's result.json, else None."""
         try:
-            return json.loads((self.path / RESULT).read_text("utf-8"))
+            values = self._read_json(RESULT, "it is that of a finished run; remove it, and a resume makes it again")
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
-            raise RunFolderError(f"{self.path / RESULT}: expected the result of a finished run, got {error}; "
-                                 "remove it, and --resume makes it again") from None
+        return values
 
     def finish(self, values, history, found, images, title):
         """The pictures, then result.json, whose being there says that the run has finished.
@@ -164,9 +179,10 @@ class RunFolder:
         """Everything that decides the result, and what it runs on, as it comes back from JSON."""
         about = {name: value for name, value in self.about.items() if name != "preprocessing"}
         preprocessing = self.about["preprocessing"]
+        optimizer = {name: value for name, value in self.optimizer.config().items() if name != "lr"}    # the schedule's
         return json.loads(to_json({
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **about,
-            "preprocessing": preprocessing and preprocessing.to_dict(), "optimizer_settings": self.optimizer.config(),
+            "preprocessing": preprocessing and preprocessing.to_dict(), "optimizer_settings": optimizer,
             **settings, "versions": versions(), "processor": processor()}))
 
     def _start(self, settings, files):
@@ -178,11 +194,7 @@ class RunFolder:
         return Position()
 
     def _compare(self, settings):
-        try:
-            there = json.loads((self.path / CONFIG).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.path / CONFIG}: expected the settings of the run to resume, got {error}; "
-                                 "it cannot go on without") from None
+        there = self._read_json(CONFIG, "it says how the run was started, and it cannot go on without")
         differences = list(_differences(there, settings))
         if differences:
             raise RunFolderError(f"{self.path}: cannot be resumed, its settings are not those asked for: "
@@ -203,9 +215,21 @@ class RunFolder:
         self._write_metrics(history)
         if position.tally is None and _last_is_best(history):
             self.save(BEST, position)               # the process may have ended just before it was to write this
-        where = "it has finished, after" if self.result() else "resuming after"
+        where = "it has finished, after" if self.result() is not None else "resuming after"
         print(f"{self.path}: {where} epoch {position.epoch}, step {position.step}", file=sys.stderr)
         return position
+
+    def _read_json(self, name, advice):
+        """A file of ours that holds an object. RunFolderError for anything else."""
+        try:
+            values = json.loads((self.path / name).read_text("utf-8"))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.path / name}: expected JSON, got {error}; {advice}") from None
+        if not isinstance(values, dict) or not values:
+            raise RunFolderError(f"{self.path / name}: expected a JSON object, got {_short(values)}; {advice}")
+        return values
 
     def _write_metrics(self, history):
         if history:
@@ -218,6 +242,8 @@ class RunFolder:
         try:
             lines = (self.path / METRICS).read_text("utf-8").splitlines() if epochs else []
             history = History(json.loads(line) for line in lines[:epochs])
+            if not all(isinstance(row, dict) and set(FIELDS) <= set(row) for row in history):
+                raise ValueError(f"a line without {', '.join(FIELDS)}")
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.path / METRICS}: expected a line of JSON for each epoch, got "
                                  f"{error}") from None

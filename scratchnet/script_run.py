@@ -1,5 +1,6 @@
 """What `sn.fit(..., out=FOLDER)` leaves: the files and pictures of the command, for a script's own network."""
 
+import functools
 import hashlib
 import shlex
 import sys
@@ -24,30 +25,32 @@ def fit_into(out, resume, model, train, validation, *, epochs, optimizer, schedu
     classes = model.checked_output_shape(model.input_shape)[-1]
     about = {"model": "", "input_shape": model.input_shape, "classes": classes,
              "class_names": [str(number) for number in range(classes)], "preprocessing": train.preprocessing,
-             "network": None, "dataset": {"name": "arrays", "checksum": _checksum(train, validation)}}
-    steps = epochs * len(train)
-    decides = {"command": shlex.join(sys.argv), "epochs": epochs, "batch_size": train.batch_size, "seed": train.seed,
-               "augment": repr(train.augment), "summary": repr(model),
-               "learning_rates": [float(schedule(steps * k // (POINTS - 1))) for k in range(POINTS)]}
+             "network": None, "summary": repr(model),
+             "dataset": {"name": "arrays", "checksum": _checksum(train, validation)}}
+    last = epochs * len(train) - 1
+    written = {"command": shlex.join(sys.argv), "epochs": epochs, "batch_size": train.batch_size, "seed": train.seed,
+               "shuffle": train.shuffle, "augment": _described(train.augment),
+               "criterion": _described(settings["criterion"]),
+               "learning_rates": [float(schedule(last * k // (POINTS - 1))) for k in range(POINTS)]}
     path = named(out, resume)
     with locked(path):
         folder = RunFolder(path, model, optimizer, about, SAVE_EVERY)
-        position = folder.begin(decides, resume=resume)
+        position = folder.begin(written, resume=resume)
         finished = folder.result() is not None
         history = fit(
             model, train, validation, epochs=epochs, optimizer=optimizer, schedule=schedule, seed=seed,
             after_step=_both(folder.after_step, after_step), after_epoch=_both(folder.after_epoch, after_epoch),
             position=position, **settings)
         if not finished:
-            _finish(folder, history, validation)
+            _finish(folder, history, validation, settings["validation_criterion"] or settings["criterion"])
     return history
 
 
-def _finish(folder, history, validation):
+def _finish(folder, history, validation, criterion):
     """Pictures of the model as it is, after the last epoch, as `fit` leaves it."""
     found, values = None, {"epochs": len(history), "seconds": sum(history["seconds"]), "weights": LAST}
     if validation is not None:
-        found = evaluate(folder.model, validation)
+        found = evaluate(folder.model, validation, criterion)
         values |= {"validation_accuracy": found.accuracy, "validation_loss": found.loss, "n": found.n,
                    "best_epoch": history.best()["epoch"], "best_weights": BEST}
     folder.finish(values, history, found, None if validation is None else validation.x, folder.model.label())
@@ -61,11 +64,23 @@ def _both(first, second):
     return look
 
 
+def _described(function):
+    """A function or object in words that are the same in another process: without addresses."""
+    if isinstance(function, functools.partial):
+        return f"{_described(function.func)} {function.args} {function.keywords}"
+    words = repr(function)
+    if " at 0x" in words:
+        words = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{words}, seed {function.seed}" if hasattr(function, "seed") else words
+
+
 def _checksum(*datasets):
     digest = hashlib.sha256()
     for batches in datasets:
         for array in () if batches is None else (batches.x, batches.y):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
-            if isinstance(array, np.ndarray):       # files on disk are known by their number and size alone
+            if isinstance(array, np.ndarray):
                 digest.update(np.ascontiguousarray(array))
+            else:                                   # image files, by their names
+                digest.update("\0".join(array.names).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from scratchnet import cli, models, own_network
 from scratchnet.data.preprocessing import LEAST_SHARE
 
 UNTOLD = (128, 128)         # for images of many sizes, where neither network nor user names one
+MOST = 256                  # pixels of a side: image files that all have one size are taken as they are up to this
 
 
 class Network:
@@ -37,26 +38,44 @@ class Network:
         fixed = self.own and usual and "input_shape" not in self.own.parameters
         if fixed:
             return self.build(usual, classes, seed)
-        if splits.image_shape is None:
+        own_size = size_of(splits)
+        if own_size is None:
             return self.build((*(usual or UNTOLD)[:2], channels), classes, seed)
-        height, width, _ = splits.image_shape
+        height, width = own_size
         if usual and all(LEAST_SHARE * wanted <= got <= wanted for got, wanted in zip((height, width), usual)):
             return self.build((*usual[:2], channels), classes, seed)
         try:
             return self.build((height, width, channels), classes, seed)
-        except ValueError:
-            if not usual or (height >= usual[0] and width >= usual[1]):
-                raise
-            return self.build((*usual[:2], channels), classes, seed)
+        except ValueError as error:
+            larger = (usual or UNTOLD)[:2]
+            if height >= larger[0] and width >= larger[1]:
+                raise ValueError(f"{error} (--image-size sets the size of the images)") from None
+            return self.build((*larger, channels), classes, seed)
+
+
+def size_of(splits):
+    """(H, W) of the images where all have the same; of files only up to MOST, for photographs are to be resized."""
+    if splits.image_shape is not None:
+        return splits.image_shape[:2]
+    return splits.size if splits.size and max(splits.size) <= MOST else None
+
+
+def sized_for(splits, input_shape):
+    """Splits whose files are read at the size at which Preprocessing.for_input will want them, and with as many
+    channels: as they are where it will pad them, else as large as the input."""
+    size = size_of(splits)
+    if size is None or not all(LEAST_SHARE * wanted <= got <= wanted for got, wanted in zip(size, input_shape)):
+        size = input_shape[:2]
+    return splits.sized(*size, input_shape[2])
 
 
 def in_words(splits, input_shape, preprocessing):
     """"28x28x1 images, zero-padded to 32x32": what the dataset decided, and what is done to its images."""
     wanted = "x".join(map(str, input_shape[:2]))
-    if splits.image_shape is None:
+    if size_of(splits) is None:
         return f"images of {splits.channels} channels, resized and cut to {wanted}"
-    height, width, channels = splits.image_shape
-    words = f"{height}x{width}x{channels} images"
-    if preprocessing.size not in (None, (height, width)):
+    height, width = size_of(splits)
+    words = f"{height}x{width}x{splits.channels} images"
+    if not any(map(any, preprocessing.padding)) and (height, width) != tuple(input_shape[:2]):
         return f"{words}, resized to {wanted}"
     return words + (f", zero-padded to {wanted}" if (height, width) != tuple(input_shape[:2]) else "")

@@ -1,5 +1,7 @@
 """What a run writes for TensorBoard, by way of the extra package tensorboardX."""
 
+import importlib.util
+
 import numpy as np
 
 # row's field: the name of its curve. TensorBoard draws what stands before the "/" into one group.
@@ -8,6 +10,13 @@ CURVES = {"train_loss": "loss/train", "validation_loss": "loss/validation",
           "lr": "lr", "images_per_second": "images_per_second"}
 
 FLUSH = 5                   # seconds until a point is on the disk
+
+
+def check():
+    """RuntimeError where the package is not installed."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise RuntimeError("TensorBoard: expected the package tensorboardX, which is not installed; install it with: "
+                           'pip install "scratchnet-cnn[tensorboard]" (in a checkout: pip install -e ".[tensorboard]")')
 
 
 class TensorBoard:
@@ -20,12 +29,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder, start_step=0):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise RuntimeError("TensorBoard: expected the package tensorboardX, which is not installed; install it "
-                               'with: pip install "scratchnet-cnn[tensorboard]" (in a checkout: '
-                               'pip install -e ".[tensorboard]")') from None
+        check()
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(folder), purge_step=start_step + 1, flush_secs=FLUSH)
 
     def row(self, row):

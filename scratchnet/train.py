@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import sys
+from pathlib import Path
 
-from scratchnet import cli, losses, recipes, run_folder
+from scratchnet import cli, losses, recipes, run_folder, tensorboard
 from scratchnet.backend import to_device
 from scratchnet.checkpoint import BEST, LAST
 from scratchnet.data import Batches, Preprocessing, augment, split_validation
@@ -13,7 +14,7 @@ from scratchnet.fit import fit
 from scratchnet.lock import Locked, locked
 from scratchnet.run_folder import RunFolder, RunFolderError
 from scratchnet.signals import Stopped, after_this_batch
-from scratchnet.sizing import Network, in_words
+from scratchnet.sizing import Network, in_words, sized_for
 from scratchnet.train_options import WISHES, build_parser
 
 
@@ -25,21 +26,24 @@ def command(args):
         asked = recipes.adapt(recipes.find(args.model, args.dataset), **wishes)
         if asked.augment:
             augment.parse(asked.augment, classes=2, fill=(0,), seed=0)      # a wrong name is an error before any data
-        path = run_folder.named(args.out, args.resume) if args.out else None
-    except (ValueError, ImportError) as error:
+        if args.tensorboard:
+            tensorboard.check()
+        outside(args.dataset, args.out or "runs")
+        path = None if args.out is None else run_folder.named(args.out, args.resume)
+    except (ValueError, RuntimeError) as error:
         raise cli.UsageError(str(error)) from None
     device = cli.choose_device(args)
 
     splits = cli.load_data(args.dataset, args.data_dir, validation_fraction=asked.validation_fraction)
     recipe = recipes.adapt(recipes.find(args.model, splits.name), **wishes)     # it may have become the sample
     model = network.made_for(splits, args.image_size, args.seed)
-    sized = splits.sized(*model.input_shape[:2])
+    sized = sized_for(splits, model.input_shape)
     preprocessing = Preprocessing.for_input(sized, model.input_shape)
     words = in_words(splits, model.input_shape, preprocessing)
     train, validation = batches(sized, preprocessing, recipe, args)
     optimizer = recipe.make_optimizer(to_device(model, device).parameters())
     about = {"model": network.name, "input_shape": model.input_shape, "classes": len(splits.class_names),
-             "class_names": splits.class_names, "preprocessing": preprocessing, "network": network.source,
+             "class_names": splits.class_names, "preprocessing": preprocessing, "network": network.source, "summary": repr(model),
              "dataset": {"name": splits.name, "checksum": splits.checksum}}
     settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
                 **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
@@ -62,6 +66,14 @@ def command(args):
         print(f"run folder {path}\n"
               f"weights of epoch {values['best_epoch']}, the best of {values['epochs']} in validation; "
               f"{values['seconds']:.1f} s\ntest loss {values['test_loss']:.4f}\n{values['verdict']}")
+
+
+def outside(dataset, out):
+    """RunFolderError where the run would be written among the images, and be taken for some of them the next time."""
+    images, run = Path(dataset).resolve(), Path(out).resolve()
+    if images.is_dir() and images in (run, *run.parents):
+        raise RunFolderError(f"{out}: expected a folder outside of the images, got one in {dataset}; name another "
+                             "with --out")
 
 
 def announce(label, splits, words, model, parts, path):
@@ -96,7 +108,7 @@ def run(folder, position, train, validation, recipe):
             if request.signum:
                 folder.save(LAST, position)
                 raise Stopped(request.signum, f"stopped after step {position.step}, saved in {folder.path / LAST}; "
-                                              "the same command with --resume goes on")
+                                              f"the same command with --out {folder.path} --resume goes on")
             folder.after_step(position)
 
         history = fit(folder.model, train, validation, epochs=recipe.epochs, optimizer=folder.optimizer,

@@ -31,6 +31,12 @@ def model(seed=0, dropout=0.0):
     return m.astype("float64")
 
 
+def softmaxed():
+    m = Sequential(Dense(3, activation="softmax"))
+    m.init(0, (8,))
+    return m
+
+
 def run(m=None, **settings):
     m = m or model()
     return m, sn.fit(m, TRAIN, VALIDATION, **{"epochs": 3, "batch_size": 32, "progress": False, **settings})
@@ -136,9 +142,24 @@ def test_images_that_are_not_finite_are_named_rather_than_a_layer():
 
 
 def test_a_loss_that_breaks_down_later_is_named_with_its_own_step():
-    words = r"at step 8 \(batch 3 of 5 of its epoch\)"             # the seventh update spoils the weights
-    with pytest.raises(FloatingPointError, match=words), np.errstate(all="ignore"):
-        run(schedule=lambda step: 0.01 if step < 6 else np.inf)
+    m = model()
+
+    def after_step(position):
+        if position.step == 7:
+            m.parameters()["0.weight"].value[0, 0] = np.nan
+
+    with pytest.raises(FloatingPointError, match=r"at step 8 \(batch 3 of 5 of its epoch\)"):
+        run(m, after_step=after_step)
+
+
+def test_parameters_that_are_not_finite_are_noticed_after_the_last_step_too():
+    m = model()
+
+    def after_step(position):
+        m.parameters()["0.bias"].value[0] = np.inf if position.step == 5 else 0
+
+    with pytest.raises(FloatingPointError, match="0.bias is not finite after step 5; lower the learning rate"):
+        run(m, epochs=1, after_step=after_step)
 
 
 def test_evaluate_counts_row_true_column_predicted():
@@ -172,7 +193,14 @@ def test_uint8_images_are_served_between_0_and_1():
     ({"validation": (TRAIN[0], TRAIN[1] - 1)}, ValueError, "labels run from -1 to 1"),
     ({"batch_size": 0}, ValueError, "batch_size"),
     ({"model": Sequential(Dense(3))}, RuntimeError, "not initialised"),
-], ids=["no epochs", "no labels", "a label too high", "a negative label", "empty batches", "no init"])
+    ({"model": len}, TypeError, "expected a model, a Layer such as sn.Sequential, got builtin"),
+    ({"validation": (TRAIN[0][:, :5], TRAIN[1])}, ValueError, r"takes images of \(8,\), got \(5,\) in validation"),
+    ({"optimizer": sn.SGD(model().parameters(), lr=0.1)}, ValueError, "was made for other parameters"),
+    ({"schedule": lambda step: -1.0}, ValueError, r"learning rate of at least 0 and finite, got -1.0 from schedule\(0\)"),
+    ({"resume": True}, ValueError, "resume=True needs out"),
+    ({"model": softmaxed()}, ValueError, "ends .* in a softmax, but the loss contains one"),
+], ids=["no epochs", "no labels", "a label too high", "a negative label", "empty batches", "no init", "no model",
+        "other images", "another model's optimiser", "a negative rate", "nowhere to resume", "two softmaxes"])
 def test_what_cannot_be_meant_is_named_before_the_first_step(settings, error, words):
     def after_step(step):
         raise AssertionError("a step was made")

@@ -29,6 +29,13 @@ def greedy(input_shape, depth): pass
 def forgets(): sn.Sequential(sn.Flatten())
 def fails(classes):
     return classes / 0
+def lazy(classes):
+    from neighbour import WIDTH
+    return sn.Sequential(sn.Flatten(), sn.Dense(classes))
+def leaves(): raise SystemExit(0)
+def shape(): return plain().init(0, (5, 6, 1))
+def odd(input_shape=(9, 9)): pass
+def positional(classes, /): pass
 def nine(): return sn.Sequential(sn.Flatten(), sn.Dense(9))
 """
 
@@ -64,12 +71,24 @@ def test_the_seed_makes_the_weights_and_one_that_the_function_used_itself_is_kep
     ("greedy", "also needs depth; give them defaults"),
     ("forgets", "expected it to return a model.* got NoneType; is there a return"),
     ("fails", "mine.py:fails: line 19: ZeroDivisionError"),
+    ("leaves", "mine.py:leaves: line 23: SystemExit"),
+    ("shape", "got a tuple; init returns a shape"),
+    ("positional", "also needs classes"),
     ("nine", r"expected an output of shape \(4,\), a number for each class, got \(9,\); end it with Dense\(4\)"),
     ("ready", "expected a network for images of 9x9x1, got one for 5x6x1"),
 ])
 def test_what_is_wrong_with_a_function_is_said(path, name, words):
     with pytest.raises(ValueError, match=words):
         own_network.load(f"{path}:{name}" if name else path).build((9, 9, 1), 4, seed=0)
+
+
+def test_neighbours_may_be_imported_in_the_function_too(path):
+    assert own_network.load(f"{path}:lazy").build((5, 6, 1), 4, seed=0).checked_output_shape((5, 6, 1)) == (4,)
+
+
+def test_a_default_that_is_no_image_shape_is_refused(path):
+    with pytest.raises(ValueError, match=r"expected input_shape to be \(H, W, C\), got the default \(9, 9\)"):
+        own_network.load(f"{path}:odd").input_shape()
 
 
 @pytest.mark.parametrize("text, words", [
@@ -88,7 +107,8 @@ def saved(path, tmp_path):
     saved = checkpoint.Checkpoint(
         model="mine.py:plain", input_shape=(5, 6, 1), classes=4, class_names=list("abcd"),
         preprocessing=Preprocessing((0.5,), (0.5,)), dataset={"name": "d", "checksum": "c"}, optimizer={},
-        counters={"epoch": 0, "step": 0}, model_state=model.state_dict(), optimizer_state={}, network=NET)
+        counters={"epoch": 0, "step": 0}, model_state=model.state_dict(), optimizer_state={}, network=NET,
+        summary=repr(model))
     checkpoint.save(tmp_path / "own.safetensors", saved)
     return tmp_path / "own.safetensors", saved
 
@@ -105,6 +125,12 @@ def test_it_is_loaded_with_the_file_that_the_user_names(saved, path):
     assert np.array_equal(model.state_dict()["1.weight"], saved[1].model_state["1.weight"])
     with pytest.raises(CheckpointError, match="cannot be made here: .*this state belongs to another model"):
         checkpoint.load_model(saved[0], f"{path}:net")
+
+
+def test_another_network_of_the_same_shapes_is_not_taken_for_it(saved, path, tmp_path):
+    (tmp_path / "mine.py").write_text(NET.replace("sn.Dense(4)", 'sn.Dense(4, activation="tanh")'), "utf-8")
+    with pytest.raises(CheckpointError, match="expected the network that was trained, with .*Dense 4.* got from .*tanh"):
+        checkpoint.load_model(saved[0], f"{path}:plain")
 
 
 def test_a_network_of_the_zoo_needs_no_file(saved, path, tmp_path):

@@ -151,7 +151,7 @@ def test_other_settings_are_listed_and_nothing_is_touched(tmp_path):
     other = sn.Sequential(sn.Flatten(), sn.Dense(3))
     other.init(0, (6, 6, 1))
     with pytest.raises(RunFolderError) as raised:
-        train(tmp_path, Recipe(optimizer="adam", lr=0.02), resume=True, model=other)
+        train(tmp_path, Recipe(optimizer="rmsprop", lr=0.02), resume=True, model=other)
     for name in ("optimizer_settings", "learning_rates", "summary"):
         assert f"{name}: " in str(raised.value)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -161,6 +161,41 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     train(tmp_path, Recipe(lr=0.01))
     with pytest.raises(RunFolderError, match="it holds another run .*--resume"):
         train(tmp_path, Recipe(lr=0.01))
+
+
+def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_again_over_what_is_left(tmp_path):
+    train(tmp_path, Recipe(lr=0.01))
+    (tmp_path / LAST).unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunFolderError, match="expected last.safetensors of the run to go on with, got only config.json"):
+        train(tmp_path, Recipe(lr=0.01), resume=True)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_run_that_another_process_made_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    """Between the look at the folder and the lock another run may come and go."""
+    train(tmp_path, Recipe(lr=0.01))
+    monkeypatch.setattr("scratchnet.script_run.named", lambda out, resume: out)
+    with pytest.raises(RunFolderError, match="it holds another run"):
+        train(tmp_path, Recipe(lr=0.01))
+
+
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr("scratchnet.script_run.SAVE_EVERY", 0)
+    recipe = Recipe(optimizer="sgd", lr=1e38, momentum=0.9, schedule="constant")
+    with pytest.raises(FloatingPointError), np.errstate(all="ignore"):
+        train(tmp_path, recipe)
+    saved = checkpoint.load(tmp_path / LAST)
+    assert all(np.isfinite(value).all() for value in saved.model_state.values())
+
+
+@pytest.mark.parametrize("name, text", [("config.json", "[]"), (METRICS, "5\n5\n"), (METRICS, "{}\n{}\n")])
+def test_files_that_were_edited_are_named(tmp_path, name, text):
+    with pytest.raises(PowerCut):
+        train(tmp_path, Recipe(lr=0.01), cut=12)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RunFolderError, match=name):
+        train(tmp_path, Recipe(lr=0.01), resume=True)
 
 
 def test_metrics_that_were_shortened_are_an_error(tmp_path):

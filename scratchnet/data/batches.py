@@ -1,5 +1,7 @@
 """Batches of a dataset: one epoch is one pass in an order that (seed, epoch) decides."""
 
+import dataclasses
+
 import numpy as np
 
 from scratchnet.data.ahead import Plan, Waiting, ahead, cores
@@ -29,8 +31,13 @@ class Batches:
         if x.dtype == np.uint8 and preprocessing is None:
             channels = x.shape[-1]
             preprocessing = Preprocessing((0,) * channels, (1,) * channels)
-        if preprocessing is not None:
-            preprocessing(np.zeros((1, *x.shape[1:]), np.uint8))  # wrong channels are an error now
+        if preprocessing is not None and not isinstance(x, ImageFiles) and getattr(augment, "source_scale", 1) != 1:
+            # a crop makes arrays smaller, and here they get their size back
+            preprocessing = dataclasses.replace(preprocessing, size=preprocessing.size or x.shape[1:3])
+        self.image_shape = x.shape[1:]      # of what is served, without the batch axis
+        if preprocessing is not None:       # wrong channels are an error now
+            self.image_shape = preprocessing(np.zeros((1, *(preprocessing.size or x.shape[1:3]), x.shape[-1]),
+                                                      np.uint8)).shape[1:]
         self.x, self.y = x, y.astype(np.int64)
         self.batch_size, self.seed, self.workers = int(batch_size), int(seed), int(workers)
         self.shuffle, self.preprocessing, self.augment = shuffle, preprocessing, augment

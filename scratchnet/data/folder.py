@@ -35,6 +35,9 @@ def load_folder(path, validation_fraction, known=()):
                      f"{printable(sorted(listing.skipped)[0])}")
     splits = make_missing(name, arrange(name, listing, notes), validation_fraction, notes)
     class_names = list(splits["train"])
+    if len(class_names) < 2:
+        raise DataError(f"{name}: expected at least two classes to tell apart, got one, {printable(class_names[0])!r}; "
+                        "give each class a folder")
 
     names, labels, parts = [], [], {}
     for split in ("train", "validation", "test"):
@@ -44,7 +47,7 @@ def load_folder(path, validation_fraction, known=()):
             labels += [label] * len(files)
         parts[split] = slice(first, len(names))
     sources = [listing.files[file] for file in names]
-    grey, digest = _read_heads(name, names, labels, sources)
+    grey, size, digest = _read_heads(name, names, labels, sources)
 
     channels, labels = 1 if grey else 3, np.array(labels, np.int64)
     shown = [printable(file) for file in names]
@@ -52,7 +55,7 @@ def load_folder(path, validation_fraction, known=()):
     order = np.arange(len(names))
     arrays = {split: Arrays(ImageFiles(files, order[part], channels, checked=split != "train"), labels[part])
               for split, part in parts.items()}
-    return Splits(name, **arrays, class_names=class_names, checksum=digest, source=str(path), notes=notes,
+    return Splits(name, **arrays, class_names=class_names, checksum=digest, source=str(path), notes=notes, size=size,
                   files={split: shown[part] for split, part in parts.items()})
 
 
@@ -79,11 +82,13 @@ def _listing(path):
 
 
 def _read_heads(name, names, labels, sources):
-    """(whether all are grey, checksum): sha256 over the name, class, size and sha256 of each file, sorted.
+    """(whether all are grey, (H, W) of all or None, checksum): sha256 over the name, class, size and sha256 of each
+    file, sorted.
 
-    The splits do not count unless they are in the names: `files` tells them. A dataset of up to READ_IN_FULL bytes is read in full. Of a larger one the first HEAD bytes of each file
-    count, for reading it all would take minutes before each training: an image that is made again differs in
-    its size, or at its beginning, which holds the tables it was packed with.
+    The splits do not count unless they are in the names: `files` tells them. A dataset of up to READ_IN_FULL bytes is
+    read in full. Of a larger one the first HEAD bytes of each file count, for reading it all would take minutes before
+    each training: an image that is made again differs in its size, or at its beginning, which holds the tables it was
+    packed with.
     """
     full = sum(source.size for source in sources) <= READ_IN_FULL
 
@@ -106,7 +111,9 @@ def _read_heads(name, names, labels, sources):
         raise DataError(f"{errors[0][1]}{more}")
     lines = sorted((file.encode("utf-8", "surrogatepass"), label, source.size, content)
                    for file, label, source, (_, content, _) in zip(names, labels, sources, found))
-    return all(header.grey for header, _, _ in found), hashlib.sha256(repr(lines).encode()).hexdigest()
+    sizes = {(header.height, header.width) for header, _, _ in found}
+    return (all(header.grey for header, _, _ in found), sizes.pop() if len(sizes) == 1 else None,
+            hashlib.sha256(repr(lines).encode()).hexdigest())
 
 
 def _header(head, source, shown, full):

@@ -87,6 +87,11 @@ class Preprocessing:
         flat += np.tile((-mean / std).astype(np.float32), repeat)
         return y
 
+    def stored(self, input_shape):
+        """(H, W) that images are brought to before padding, for a model with this input (H, W, C)."""
+        (top, bottom), (left, right) = self.padding
+        return self.size or (input_shape[0] - top - bottom, input_shape[1] - left - right)
+
     def to_dict(self):
         """Plain lists, for JSON."""
         padding = [list(pair) for pair in self.padding]

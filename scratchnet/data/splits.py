@@ -35,11 +35,11 @@ class Arrays:
         files = isinstance(self.images, ImageFiles)
         return Arrays(self.images.select(indices) if files else self.images[indices], self.labels[indices])
 
-    def sized(self, height, width):
-        """The same with image files brought to this size as they are read; arrays are as they are."""
+    def sized(self, height, width, channels=None):
+        """The same with image files brought to this size as they are read, grey or RGB; arrays are as they are."""
         if not isinstance(self.images, ImageFiles):
             return self
-        return Arrays(self.images.sized(height, width, self.images.shape[-1]), self.labels)
+        return Arrays(self.images.sized(height, width, channels or self.images.shape[-1]), self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ class Splits:
 
     `mean` and `std` (one number for each channel, of pixels from 0 to 1) are measured where not given.
     `validation` is None where nothing but the training set can be split for it. `files`, for image files, are
-    the names in each split, in the order of the samples: {"train": [...], "validation": [...], "test": [...]}.
+    the names in each split, in the order of the samples: {"train": [...], "validation": [...], "test": [...]}, and `size` is
+    the (H, W) that all of them have, if they have one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Splits:
     std: tuple = None
     validation: Arrays = None
     files: dict = None
+    size: tuple = None
 
     @property
     def image_shape(self):
@@ -73,14 +75,14 @@ class Splits:
     def channels(self):
         return self.train.images.shape[-1]
 
-    def sized(self, height, width):
+    def sized(self, height, width, channels=None):
         """Splits whose image files are brought to this size as they are read; arrays are as they are.
 
         Raises DataError, now, for a validation or test image that cannot be decoded.
         """
-        validation = None if self.validation is None else self.validation.sized(height, width)
-        return replace(self, train=self.train.sized(height, width), validation=validation,
-                       test=self.test.sized(height, width))
+        validation = None if self.validation is None else self.validation.sized(height, width, channels)
+        return replace(self, train=self.train.sized(height, width, channels), validation=validation,
+                       test=self.test.sized(height, width, channels))
 
     def statistics(self):
         """(mean, std), each one number for each channel: those given, else those of the training images, of
@@ -100,6 +102,7 @@ class Splits:
         pixels = np.arange(256) / 255
         mean = shares @ pixels
         std = np.sqrt((shares * (pixels - mean[:, np.newaxis]) ** 2).sum(axis=1))
+        std[std == 0] = 1                               # a channel that never changes stays as it is
         return tuple(map(float, mean)), tuple(map(float, std))
 
 

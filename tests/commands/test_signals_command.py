@@ -43,7 +43,7 @@ def test_the_first_signal_finishes_the_batch_and_saves(make_commands, signum, co
     assert process.returncode == code, err
     assert out == "" and "Traceback" not in err and "stopping after this batch" in err
     saved = checkpoint.load(commands.folder / RUN / "last.safetensors")
-    assert f"stopped after step {saved.counters['step']}, saved in" in err and "--resume goes on" in err
+    assert f"stopped after step {saved.counters['step']}, saved in" in err and " --resume goes on" in err
     assert saved.counters["step"] > 113 and saved.counters["epoch"] == saved.counters["step"] // 113
     assert len(commands.rows(RUN)) == saved.counters["epoch"]
     left = [path.name for path in (commands.folder / RUN).iterdir()]

@@ -80,6 +80,30 @@ def test_a_named_folder_that_is_a_file_is_refused(capsys, tmp_path):
     assert code == 2 and "expected a folder to write into" in err
 
 
+def test_a_run_folder_inside_the_images_is_refused(capsys, tmp_path, monkeypatch):
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(4):
+            Image.new("L", (40, 40), 50 * index).save(tmp_path / "photos" / name / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    for argv in (["lenet5", "photos", "--out", "photos/run"], ["lenet5", "photos", "--out", "photos"]):
+        code, err = ending(train.main, argv, capsys)
+        assert code == 2 and "expected a folder outside of the images" in err
+    monkeypatch.chdir(tmp_path / "photos")
+    code, err = ending(train.main, ["lenet5", "."], capsys)
+    assert code == 2 and "runs: expected a folder outside of the images" in err
+    assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["a", "b"]
+
+
+def test_without_its_package_tensorboard_is_refused_before_anything_is_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, err = ending(train.main, [*TRAIN, "--out", "run", "--tensorboard"], capsys)
+    assert code == 2 and "pip install" in err and not (tmp_path / "run").exists()
+
+
 def test_a_data_folder_that_is_not_there_is_a_failure_and_no_fallback(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, err = ending(train.main, ["lenet5", "mnist", "--data-dir", str(tmp_path / "none")], capsys)

@@ -96,7 +96,6 @@ def test_a_positive_shear_moves_the_top_to_the_right():
 def test_affine_keeps_its_promises_about_strength():
     """The images are their own coordinates, so what comes out tells where each pixel was read."""
     n, size = 500, 21
-    middle = (size - 1) / 2
     grid = np.stack(np.mgrid[:size, :size], axis=-1).astype(np.float32)
     transform = RandomAffine(degrees=20, translate=0.1, scale=0.2, shear=0, fill=np.nan)
     read = transform(np.repeat(grid[np.newaxis], n, axis=0), draws(n)).astype(np.float64)
@@ -108,8 +107,15 @@ def test_affine_keeps_its_promises_about_strength():
     for scale in (scale_y, scale_x):
         assert 0.79 < scale.min() < 0.82 and 1.18 < scale.max() < 1.21
     assert abs(np.corrcoef(scale_y, scale_x)[0, 1]) < 0.2                   # each axis on its own: squeezed, too
-    furthest = np.abs(centre - middle).max(axis=0)          # 0.1 of 21 pixels, made longer by the scale and rotated
-    assert (1.9 < furthest).all() and (furthest < 2.1 * np.sqrt(2) / 0.8).all()
+
+
+def test_affine_shifts_by_a_share_of_each_side():
+    n, height, width = 500, 20, 40
+    grid = np.repeat(np.stack(np.mgrid[:height, :width], axis=-1)[np.newaxis], n, axis=0).astype(np.float32)
+    read = RandomAffine(degrees=0, translate=0.1, scale=0)(grid, draws(n))
+    shift = (read - grid)[:, height // 2, width // 2]
+    for axis, most in ((0, 2), (1, 4)):
+        assert -most < shift[:, axis].min() < -0.97 * most and 0.97 * most < shift[:, axis].max() < most
 
 
 def test_an_elastic_distortion_is_as_strong_as_it_says_smooth_and_different_for_each_image():
@@ -153,6 +159,7 @@ def test_a_resized_crop_shows_a_part_of_the_promised_area_and_shape():
     step_y, step_x = (np.median(np.diff(read[..., axis], axis=axis + 1), axis=(1, 2)) for axis in (0, 1))
     area, aspect = step_y * step_x * 28 * 28 / size ** 2, step_x / step_y
     assert 0.2499 < area.min() < 0.27 and 0.95 < area.max() < 1.0001
+    assert 0.58 < area.mean() < 0.64                        # 0.625, less where a side would have been too long
     assert 0.7499 < aspect.min() < 0.77 and 1.3 < aspect.max() < 1.3334
     assert read.min() == 0 and read.max() == 31             # every edge of the image is seen by somebody
     inner = read[area < 0.8]

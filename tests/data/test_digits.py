@@ -111,6 +111,16 @@ def test_it_does_not_matter_where_the_digit_is(top, left, originals):
         assert likeness(mnist_style(pixels(220 - 180 * on_page(original, top=top, left=left))), original) > 0.85
 
 
+@pytest.mark.parametrize("paper", [0, 255])
+def test_a_digit_cut_out_without_a_margin_is_read_as_well(paper, originals):
+    """A third to a half of it is ink."""
+    for original in originals:
+        large = on_page(original, 28 * TIMES, 28 * TIMES, 0, 0)
+        rows, columns = (np.flatnonzero((large > 0.05).any(axis=axis)) for axis in (1, 0))
+        cut = large[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        assert likeness(mnist_style(pixels(np.abs(paper - 255 * cut))), original) > 0.85
+
+
 def test_mnists_own_images_stay_as_they_are():
     images = data.load("mnist-sample").test.images[:100]
     again = np.stack([mnist_style(image) for image in images]).astype(int)
@@ -138,6 +148,10 @@ def test_proportions_are_kept_and_a_fine_pen_is_made_as_wide_as_mnists():
     assert np.ptp(np.flatnonzero(ink.any(axis=1))) + 1 == 20
     widths = ink[8:20].astype(float).sum(axis=1) / 255
     assert (1.8 < widths).all() and (widths < 3.2).all()
+    page[60:240, 60:240] = 0
+    page[62:238, 62:238] = 255                              # an outline, as wide as that line
+    assert (mnist_style(page)[14, 4:14].astype(float).sum() / 255) > 1.3
+    page = np.full((300, 300, 1), 255, np.uint8)
     page[60:240, 120:180] = 0                               # three times as high as wide
     ink = mnist_style(page)[..., 0] > 127
     assert np.ptp(np.flatnonzero(ink.any(axis=1))) + 1 == 20 and np.ptp(np.flatnonzero(ink.any(axis=0))) + 1 in (6, 7)
@@ -157,7 +171,7 @@ def even(height, width, channels, value):
 
 SHADED = pixels(200 * light((240, 320), 0.4))
 BLANK = {
-    "white": even(100, 80, 3, 255), "black": even(28, 28, 1, 0), "nearly black": even(30, 28, 1, 1),
+    "white": even(100, 80, 3, 255), "black": even(28, 28, 1, 0), "nearly black": even(28, 28, 1, 1),
     "one pixel": even(1, 1, 1, 128),
     "transparent": even(40, 40, 4, 0), "one row": even(1, 50, 3, 90), "unevenly lit": SHADED,
     "noise": pixels(np.random.default_rng(0).normal(128, 10, (200, 200, 3))),

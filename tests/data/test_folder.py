@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from picture_folder import FULL, PLAIN, picture, pictures, write
+from PIL import Image
 
 from scratchnet.data import Batches, DataError, is_path, load
 from scratchnet.data import folder as folder_module
@@ -175,6 +176,22 @@ def test_what_is_not_where_it_should_be_is_named(tmp_path, kind):
     except (OSError, UnicodeError) as error:  # Windows and macOS have no such names
         pytest.skip(f"this file system refuses it: {error}")
     refused(tmp_path / "pets", f"(?s)^pets.*{message}")
+
+
+def test_a_single_class_is_nothing_to_tell_apart(tmp_path):
+    write(tmp_path, pictures({"train/cat": 6, "test/cat": 3}))
+    refused(tmp_path, "expected at least two classes to tell apart, got one, 'cat'")
+
+
+def test_a_channel_that_never_changes_is_left_as_it_is(tmp_path):
+    red = np.zeros((6, 6, 3), np.uint8)
+    for index in range(12):
+        red[..., 0] = 20 * index
+        place = tmp_path / "red" / "ab"[index % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(red).save(place / f"{index}.png")
+    mean, std = load(tmp_path / "red").sized(6, 6).statistics()
+    assert mean[1:] == (0, 0) and std[1:] == (1, 1) and std[0] > 0.1
 
 
 def test_an_empty_class_is_named(tmp_path):
