@@ -69,8 +69,8 @@ rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
       "len(order) - self.batch_size + 1, self.batch_size)"),
      ("every epoch in one order", "self.seed, k)", "self.seed)"))
 rows("scratchnet/fit.py", "tests/test_fit.py",
-     ("the schedule a step late", "optimizer.lr = schedule(position.step)",
-      "optimizer.lr = schedule(max(position.step - 1, 0))"),
+     ("the schedule a step late", "optimizer.lr = learning_rate(schedule, position.step)",
+      "optimizer.lr = learning_rate(schedule, max(position.step - 1, 0))"),
      ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
      ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
      ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
@@ -85,6 +85,8 @@ rows("scratchnet/run_folder.py", "tests/test_resume.py",
      ("optimizer begun anew", "self.optimizer.load_state_dict(saved.optimizer_state)", "pass"),
      ("learning rate of the start", "self.optimizer.lr = saved.optimizer[\"lr\"]", "pass"),
      ("other settings taken", "        if differences:", "        if False:"),
+     ("begun over what is left of a run", "        refuse_another(self.path, resume) ", "        # "),
+     ("infinite weights saved", "check_state(state, position.step)", "pass"),
      ("leftovers stay", "        remove_leftovers(self.path)\n        self._write_metrics", "        self._write_metrics"))
 rows("scratchnet/lock.py", "tests/test_resume.py",
      ("a lock that lets all in", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"))
@@ -102,7 +104,7 @@ rows("scratchnet/data/warp.py", "tests/data/test_augment_pixels.py",
      ("rotated the other way", "sin / scale_y,", "-sin / scale_y,"))
 rows("scratchnet/data/images.py", "tests/data/test_images.py",
      ("phone pictures lie on their side", "        image = image.transpose(turn)", "        pass"),
-     ("what is transparent is black", 'Image.new("RGBA", image.size, "white")', 'Image.new("RGBA", image.size, "black")'),
+     ("what is transparent is black", '"RGBA", image.size, "white")', '"RGBA", image.size, "black")'),
      ("a bomb is unpacked", "        raise Image.DecompressionBombError\n", "        pass\n"))
 rows("scratchnet/data/layout.py", "tests/data/test_folder.py",
      ("any folder beside train", "        if split is None:\n            raise", "        if False:\n            raise"))

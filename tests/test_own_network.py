@@ -30,7 +30,7 @@ def forgets(): sn.Sequential(sn.Flatten())
 def fails(classes):
     return classes / 0
 def lazy(classes):
-    from neighbour import WIDTH
+    import another_neighbour
     return sn.Sequential(sn.Flatten(), sn.Dense(classes))
 def leaves(): raise SystemExit(0)
 def shape(): return plain().init(0, (5, 6, 1))
@@ -43,6 +43,7 @@ def nine(): return sn.Sequential(sn.Flatten(), sn.Dense(9))
 @pytest.fixture
 def path(tmp_path):
     (tmp_path / "neighbour.py").write_text("WIDTH = 5")
+    (tmp_path / "another_neighbour.py").touch()
     (tmp_path / "mine.py").write_text(NET, "utf-8")
     return str(tmp_path / "mine.py")
 
