@@ -179,6 +179,12 @@ def size(text):
     return (sizes[0], sizes[-1])
 
 
+def folder(text):
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a folder, got nothing")
+    return text
+
+
 def png(text):
     """The path of a picture that is to be written."""
     if not text.lower().endswith(".png") or not os.path.isdir(os.path.dirname(text) or "."):

@@ -43,8 +43,8 @@ def command(args):
     train, validation = batches(sized, preprocessing, recipe, args)
     optimizer = recipe.make_optimizer(to_device(model, device).parameters())
     about = {"model": network.name, "input_shape": model.input_shape, "classes": len(splits.class_names),
-             "class_names": splits.class_names, "preprocessing": preprocessing, "network": network.source, "summary": repr(model),
-             "dataset": {"name": splits.name, "checksum": splits.checksum}}
+             "class_names": splits.class_names, "preprocessing": preprocessing, "network": network.source,
+             "summary": repr(model), "dataset": {"name": splits.name, "checksum": splits.checksum}}
     settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
                 **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
                 "save_every": args.save_every}
@@ -60,12 +60,7 @@ def command(args):
                 values = finish(folder, history, sized, preprocessing, network.label)
     except (Locked, RunFolderError) as error:
         raise cli.UsageError(str(error)) from None
-    if args.json:
-        cli.print_json(values | {"folder": str(path)})
-    else:
-        print(f"run folder {path}\n"
-              f"weights of epoch {values['best_epoch']}, the best of {values['epochs']} in validation; "
-              f"{values['seconds']:.1f} s\ntest loss {values['test_loss']:.4f}\n{values['verdict']}")
+    say(values, path, args.json)
 
 
 def outside(dataset, out):
@@ -133,6 +128,15 @@ def finish(folder, history, splits, preprocessing, label):
         "seconds": sum(history["seconds"]), "verdict": words}
     folder.finish(values, history, found, splits.test.images, f"{label} on {splits.name}: {words}")
     return values
+
+
+def say(values, path, as_json):
+    if as_json:
+        cli.print_json(values | {"folder": str(path)})
+    else:
+        print(f"run folder {path}\n"
+              f"weights of epoch {values['best_epoch']}, the best of {values['epochs']} in validation; "
+              f"{values['seconds']:.1f} s\ntest loss {values['test_loss']:.4f}\n{values['verdict']}")
 
 
 def main(argv=None):

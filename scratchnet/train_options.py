@@ -57,7 +57,7 @@ def build_parser(argv):
         recipe.label_smoothing)
     add("--seed", "N", cli.number(0, kind=int), "decides first weights, order, augmentation and dropout", 0)
     group = parser.add_argument_group("output")
-    add("--out", "DIR", str, "folder for everything", "runs/MODEL-DATASET, with -2, -3, … where that exists")
+    add("--out", "DIR", cli.folder, "folder for everything", "runs/MODEL-DATASET, with -2, -3, … where that exists")
     group.add_argument("--resume", action="store_true",
                        help="go on with the run in --out, or the last of the default folders, to the same bits")
     add("--save-every", "MINUTES", cli.number(0), "checkpoints inside long epochs, too", f"{SAVE_EVERY:g}")
