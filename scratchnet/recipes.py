@@ -61,7 +61,7 @@ USUAL = {"sgd": {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 
 DIGITS = {"epochs": 20, "batch_size": 64, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True,
           "weight_decay": 5e-4, "schedule": "cosine", "augmentation": "affine"}
 RECIPES = {
-    ("lenet5", "mnist"): Recipe(**DIGITS, reached="99.18% on the 10,000 test images (seed 0)"),
+    ("lenet5", "mnist"): Recipe(**DIGITS, reached="99.18% on the 10,000 test images, with --augment 99.43% (seed 0)"),
     ("lenet5", "mnist-sample"): Recipe(**DIGITS, validation_fraction=1 / 10,
                                        reached="98.65% and 98.25% on its 2,000 (seeds 0 and 1)"),
 }

@@ -1,6 +1,5 @@
 """predict: digits as a phone sees them, folders, files that are no images, and what --show saves."""
 
-import io
 import json
 import os
 import shutil
