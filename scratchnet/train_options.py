@@ -3,12 +3,19 @@
 import argparse
 import shlex
 
-from scratchnet import cli, data, models, recipes
+from scratchnet import cli, data, models, own_network, recipes
 from scratchnet.data import augment
 
 WISHES = ("epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "schedule", "warm_up",
           "label_smoothing", "augment", "validation_fraction")
 SAVE_EVERY = 10.0           # minutes
+
+
+def augmentation(text):
+    if text in models.names() or text in data.names() or own_network.is_own(text):
+        raise argparse.ArgumentTypeError(f"expected a list such as crop,flip, got {text!r}; to leave the list out, put "
+                                         "--augment behind MODEL and DATASET")
+    return text
 
 
 def build_parser(argv):
@@ -37,7 +44,7 @@ def build_parser(argv):
         f"{recipe.validation_fraction:.3g}")
     add("--image-size", "HxW", cli.size, "what images are resized to, such as 224 or 96x128",
         "as they are, or what the network takes")
-    group.add_argument("--augment", metavar="LIST", nargs="?", const=recipes.RECIPES_OWN,
+    group.add_argument("--augment", metavar="LIST", nargs="?", const=recipes.RECIPES_OWN, type=augmentation,
                        help="change training images at random: any of "
                             f"{', '.join(augment.NAMES)}, as in crop,flip,mixup=0.2; without LIST the recipe's, "
                             f"{recipe.augmentation} (default: {recipe.augment or 'none'})")

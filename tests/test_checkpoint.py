@@ -138,6 +138,15 @@ def test_a_later_format_is_refused_with_the_version_to_install(saved, tmp_path, 
         checkpoint.load(tmp_path / "future.safetensors")
 
 
+def test_a_checkpoint_of_the_first_format_is_read(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "VERSION", 1)
+    monkeypatch.setattr(checkpoint, "FIELDS", [name for name in checkpoint.FIELDS if name not in checkpoint.OPTIONAL])
+    checkpoint.save(tmp_path / "old.safetensors", dataclasses.replace(saved, progress={}))
+    monkeypatch.undo()
+    model, loaded = checkpoint.load_model(tmp_path / "old.safetensors")
+    assert (loaded.network, loaded.summary, loaded.progress) == (None, None, {}) and model.name == "lenet5"
+
+
 def test_a_network_that_is_not_known_here_is_named(saved, tmp_path):
     checkpoint.save(tmp_path / "a.safetensors", dataclasses.replace(saved, model="lenet6"))
     with pytest.raises(CheckpointError, match="unknown model 'lenet6'; did you mean 'lenet5'"):

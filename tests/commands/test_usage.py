@@ -34,6 +34,7 @@ def ending(main, argv, capsys):
     ([*TRAIN, "--augment", "cutout=0"], "expected a whole number from 1 to 1024 for cutout, got '0'"),
     ([*TRAIN, "--image-size", "2x3x4"], "argument --image-size: expected HxW, or one number for both, got '2x3x4'"),
     ([*TRAIN, "--image-size", "0"], "argument --image-size: expected a whole number of at least 1, got '0'"),
+    (["--augment", *TRAIN], "got 'lenet5'; to leave the list out, put --augment behind MODEL and DATASET"),
     ([*TRAIN, "--out", ""], "argument --out: expected the name of a folder, got nothing"),
     ([*TRAIN, "--label-smoothing", "1"], "argument --label-smoothing: expected a number of at least 0 and less than 1"),
     (["lenet5", "photos/"], "photos/: expected a folder, zip or tar of images, got no such file"),
