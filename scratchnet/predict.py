@@ -178,8 +178,8 @@ def build_parser():
     cli.add_network(parser)
     parser.add_argument("--top", metavar="N", type=cli.number(1, kind=int), default=5,
                         help="how many classes are named, the most probable first (default: 5)")
-    parser.add_argument("--show", metavar="FILE", type=cli.png, help="save what the network saw as a PNG; of several images a "
-                                                       "contact sheet")
+    parser.add_argument("--show", metavar="FILE", type=cli.png,
+                        help="save what the network saw as a PNG; of several images a contact sheet")
     return parser
 
 

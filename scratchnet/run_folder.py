@@ -144,17 +144,15 @@ class RunFolder:
         self.saved = time.monotonic()
 
     def load_best(self):
-        """Into the model; the last one's where there was no validation set to choose by."""
-        name = BEST if (self.path / BEST).exists() else LAST
-        self.model.load_state_dict(checkpoint.load(self.path / name).model_state)
+        """The weights of the best epoch, into the model. FileNotFoundError where somebody has removed them."""
+        self.model.load_state_dict(checkpoint.load(self.path / BEST).model_state)
 
     def result(self):
         """The values of a finished run's result.json, else None."""
         try:
-            values = self._read_json(RESULT, "it is that of a finished run; remove it, and a resume makes it again")
+            return self._read_json(RESULT, "it is that of a finished run; remove it, and a resume makes it again")
         except FileNotFoundError:
             return None
-        return values
 
     def finish(self, values, history, found, images, title):
         """The pictures, then result.json, whose being there says that the run has finished.

@@ -1,7 +1,7 @@
 """The network that MODEL on the command line means, made for the classes, size and channels of a dataset."""
 
 from scratchnet import cli, models, own_network
-from scratchnet.data.preprocessing import LEAST_SHARE
+from scratchnet.data.preprocessing import is_padded
 
 UNTOLD = (128, 128)         # for images of many sizes, where neither network nor user names one
 MOST = 256                  # pixels of a side: image files that all have one size are taken as they are up to this
@@ -42,7 +42,7 @@ class Network:
         if own_size is None:
             return self.build((*(usual or UNTOLD)[:2], channels), classes, seed)
         height, width = own_size
-        if usual and all(LEAST_SHARE * wanted <= got <= wanted for got, wanted in zip((height, width), usual)):
+        if usual and is_padded(own_size, usual[:2]):
             return self.build((*usual[:2], channels), classes, seed)
         try:
             return self.build((height, width, channels), classes, seed)
@@ -64,7 +64,7 @@ def sized_for(splits, input_shape):
     """Splits whose files are read at the size at which Preprocessing.for_input will want them, and with as many
     channels: as they are where it will pad them, else as large as the input."""
     size = size_of(splits)
-    if size is None or not all(LEAST_SHARE * wanted <= got <= wanted for got, wanted in zip(size, input_shape)):
+    if size is None or not is_padded(size, input_shape[:2]):
         size = input_shape[:2]
     return splits.sized(*size, input_shape[2])
 

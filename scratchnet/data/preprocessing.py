@@ -11,6 +11,11 @@ NO_PADDING = ((0, 0), (0, 0))
 LEAST_SHARE = 3 / 4     # of the model's height and width: images that have it are padded, others are resized
 
 
+def is_padded(size, wanted):
+    """Whether images of this size (H, W) are padded to the one wanted; all others are resized."""
+    return all(LEAST_SHARE * most <= side <= most for side, most in zip(size, wanted))
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """y = (x/255 - mean)/std for each channel, x zero-padded by ((top, bottom), (left, right)) first.
@@ -58,8 +63,7 @@ class Preprocessing:
                              f"{_shape(splits.image_shape)}; create the model with input_shape="
                              f"({wanted_height}, {wanted_width}, {channels})")
         mean, std = splits.statistics()
-        shares = height / wanted_height, width / wanted_width
-        if max(shares) > 1 or min(shares) < LEAST_SHARE:
+        if not is_padded((height, width), (wanted_height, wanted_width)):
             return cls(mean, std, size=(wanted_height, wanted_width))
         spare = (wanted_height - height, wanted_width - width)
         return cls(mean, std, tuple((n // 2, n - n // 2) for n in spare))
