@@ -9,9 +9,11 @@ Indices are unsigned: a signed one may count from the end, and the test of that 
 from numpy import float32, uint64
 
 from .compile import helper
+from .windows import fill
 
 ROWS = 3                                         # rows of out that are added to at a time
 PANEL = 64 * 1024                                # floats of b worked on at a time: 256 KB, a part of the L2 cache
+DEEPEST = 128                                    # products of one sum: rounding is then that of PyTorch's convolutions
 
 
 def whole_rows(M):
@@ -20,21 +22,30 @@ def whole_rows(M):
 
 
 @helper
-def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out_row, M, K, P):
+def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out_row, M, K, P, sums, sums_start):
     """out[m, p] += Σ_k a[m, k] b[k, p] for m < M, k < K, p < P, where
 
     a[m, k] stands at a_start + m·a_row + k·a_step, so that `a` may be a transpose; b[k, p] at b_start + b_rows[k] + p;
     out[m, p] at out_start + m·out_row + p. Rows go in threes, so that up to two behind the last are overwritten: see
-    `whole_rows`.
+    `whole_rows`. Many products are summed by DEEPEST first, in sums, scratch for three rows of P from sums_start on:
+    rounding grows with the root of how many numbers a sum runs over.
     """
-    depth = max(4, PANEL // max(1, P) // 4 * 4)
+    depth = max(4, min(DEEPEST, PANEL // max(1, P)) // 4 * 4)
     for first in range(0, K, depth):             # the panel of b stays in the cache for all rows of out
         last = min(K, first + depth)
         for m in range(0, M, 3):
             i0 = a_start + m * a_row
             i1, i2 = a_start + min(m + 1, M - 1) * a_row, a_start + min(m + 2, M - 1) * a_row
-            _add_three_rows(a, i0, i1, i2, a_step, b, b_rows, b_start, first, last, out, out_start + m * out_row,
-                            out_row, P)
+            y = out_start + m * out_row
+            if K <= depth:
+                _add_three_rows(a, i0, i1, i2, a_step, b, b_rows, b_start, first, last, out, y, out_row, P)
+                continue
+            fill(sums, sums_start, 3 * P, float32(0))
+            _add_three_rows(a, i0, i1, i2, a_step, b, b_rows, b_start, first, last, sums, sums_start, P, P)
+            for i in range(3):
+                to, s = uint64(y + i * out_row), uint64(sums_start + i * P)
+                for p in range(uint64(P)):
+                    out[to + p] += sums[s + p]
 
 
 @helper
