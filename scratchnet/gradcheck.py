@@ -41,13 +41,15 @@ class GradientError(AssertionError):
     """A gradient that differs from central differences; the message has name, index and both values."""
 
 
-def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None, samples=None, seed=0, training=True):
+def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None, samples=None, seed=0, training=True,
+              labels=None):
     """Compare backward with central differences in float64, for dx and every trainable parameter; return a Report.
 
     layer_or_loss: a Layer (initialised from `seed` if it is not yet), or a function x -> (loss, gradient). x: a batch,
     away from kinks. dtype="float32" computes the gradient with the fast float32 kernels, the differences still in
     float64 on the reference. An element passes where |a - n| <= atol + rtol |n|, by default rtol 1e-5 and atol 1e-7 in
-    float64, 1e-3 and 1e-4 in float32. samples: how many elements of each array are compared (default: all).
+    float64, 1e-3 and 1e-4 in float32. samples: how many elements of each array are compared (default: all). labels: L
+    is model.loss(x, labels), auxiliary classifiers and all, which has a gradient for the parameters only.
     The layer is as before afterwards: a copy is checked. Raises GradientError with name, index and both values, and
     where every gradient is zero; a single parameter without any gradient is a warning with its name.
     """
@@ -59,8 +61,8 @@ def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None,
     if x.dtype.kind != "f" or x.size == 0:
         raise TypeError(f"gradcheck: x must be a float array with elements, got {x.dtype} {x.shape}")
     rng = np.random.default_rng([seed, 1])              # a stream of its own: users draw x, and init weights, from seed
-    checked = _LayerUnderCheck(layer_or_loss, x, dtype, seed, training) if isinstance(layer_or_loss, Layer) \
-        else _LossUnderCheck(layer_or_loss, dtype)
+    checked = _LayerUnderCheck(layer_or_loss, x, dtype, seed, training, labels) \
+        if isinstance(layer_or_loss, Layer) else _LossUnderCheck(layer_or_loss, dtype)
     x64 = x.astype(dtype).astype(np.float64)            # the point that both sides can represent
     dy, analytic = checked.gradients(x64, rng)
     arrays = {"x": x64, **checked.values()}
@@ -92,8 +94,8 @@ def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None,
 class _LayerUnderCheck:
     """A copy of a layer in float64 for L(x), and one in `dtype` for the gradients of L."""
 
-    def __init__(self, layer, x, dtype, seed, training):
-        self.name, self.training, self.dtype = layer.label(), training, dtype
+    def __init__(self, layer, x, dtype, seed, training, labels):
+        self.name, self.training, self.dtype, self.labels = layer.label(), training, dtype, labels
         fast = copy.deepcopy(layer)
         if fast.input_shape is None:
             fast.init(seed, x.shape[1:])
@@ -108,20 +110,26 @@ class _LayerUnderCheck:
         return {name: p.value for name, p in self.exact.parameters().items() if p.trainable}
 
     def gradients(self, x, rng):
-        y, backward = self.fast.forward(x.astype(self.dtype), self.training)
-        dy = rng.standard_normal(y.shape).astype(self.dtype)
-        gradients = {"x": backward(dy.copy())}
+        x, dy, gradients = x.astype(self.dtype), None, {}
+        if self.labels is not None:
+            self.fast.loss(x, self.labels)[2]()
+        else:
+            y, backward = self.fast.forward(x, self.training)
+            dy = rng.standard_normal(y.shape).astype(self.dtype)
+            gradients["x"] = backward(dy.copy())
         for name, parameter in self.fast.parameters().items():
             if parameter.trainable:
                 gradients[name] = np.zeros_like(parameter.value) if parameter.grad is None else parameter.grad
-        return dy.astype(np.float64), gradients
+        return dy, gradients
 
     def loss(self, x, dy):
         for name, own, key in self.exact._entries("_buffers"):     # the same dropout mask and statistics every time
             own[key][...] = self.state[name]
         with use_kernels("reference"):
+            if self.labels is not None:
+                return float(self.exact.loss(x, self.labels)[0])
             y, _ = self.exact.forward(x, self.training)
-        return float((y * dy).sum())
+        return float((y * dy).sum())                    # dy in float32 times y in float64 is exact in float64
 
 
 class _LossUnderCheck:

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+BLOCK = 1 << 18             # numbers, 2 MB of float64: they stay in the cache until they are float32
+
 
 def zeros(rng, shape):
     return np.zeros(shape)
@@ -76,8 +78,17 @@ def fans(shape):
 
 def _uniform(rng, shape, squared_limit):
     limit = math.sqrt(squared_limit)
-    return rng.uniform(-limit, limit, shape)
+    return _drawn(shape, lambda count: rng.uniform(-limit, limit, count))
 
 
 def _normal(rng, shape, variance):
-    return rng.normal(0.0, math.sqrt(variance), shape)
+    return _drawn(shape, lambda count: rng.normal(0.0, math.sqrt(variance), count))
+
+
+def _drawn(shape, draw):
+    """float32, from draw(count) -> float64 in blocks: the first dense layer of VGG would take 0.8 GB at once."""
+    values = np.empty(math.prod(shape), np.float32)
+    for first in range(0, values.size, BLOCK):
+        block = values[first:first + BLOCK]
+        block[...] = draw(block.size)
+    return values.reshape(shape)

@@ -5,7 +5,8 @@ import pytest
 
 import scratchnet as sn
 from scratchnet.gradcheck import GradientError
-from scratchnet.layers import BatchNorm, Conv2D, Dense, Dropout, Layer, ReLU, Sequential
+from scratchnet.layers import Auxiliary, BatchNorm, Conv2D, Dense, Dropout, Layer, ReLU, Sequential
+from scratchnet.layers.running import local
 
 X = np.random.default_rng(0).standard_normal((4, 5))
 
@@ -119,3 +120,30 @@ def test_float32_compares_the_fast_kernels_with_float64_differences():
 def test_bad_arguments_are_refused(x, dtype, error):
     with pytest.raises(error, match="gradcheck"):
         sn.gradcheck(Dense(3), x, dtype=dtype)
+
+
+def auxiliary_network():
+    return sn.Sequential(conv=sn.Conv2D(3, 3), aux=sn.Auxiliary(sn.Sequential(sn.GlobalAvgPool2D(), sn.Dense(4)), 0.3),
+                         pool=sn.GlobalAvgPool2D(), fc=sn.Dense(4))
+
+
+def test_with_labels_a_models_own_loss_is_checked_auxiliaries_and_all():
+    model, x, labels = auxiliary_network(), np.random.default_rng(0).standard_normal((2, 6, 6, 2)), np.array([1, 3])
+    compared = sn.gradcheck(model, x, labels=labels).compared
+    assert set(compared) == {"conv.weight", "conv.bias", "aux.head.1.weight", "aux.head.1.bias", "fc.weight", "fc.bias"}
+
+
+class Louder(Auxiliary):
+    """Its loss counts twice, its gradient once."""
+
+    def forward(self, x, training=True):
+        y, backward = super().forward(x, training)
+        local.objective.losses[-1] *= 2
+        return y, backward
+
+
+def test_an_auxiliary_whose_gradient_is_not_that_of_its_loss_is_found():
+    model = auxiliary_network()
+    model.add_child("aux", Louder(sn.Sequential(sn.GlobalAvgPool2D(), sn.Dense(4)), 0.3))
+    with pytest.raises(GradientError):
+        sn.gradcheck(model, np.random.default_rng(0).standard_normal((2, 6, 6, 2)), labels=np.array([1, 3]))

@@ -33,3 +33,10 @@ def test_a_function_is_taken_as_it_is_and_an_unknown_name_refused():
     assert initializers.initializer(len) is len
     with pytest.raises(ValueError, match="one of zeros, ones, glorot_uniform"):
         initializers.initializer("xavier")
+
+
+def test_a_weight_larger_than_a_block_is_drawn_as_if_in_one_piece():
+    shape = (3, initializers.BLOCK // 2)
+    drawn = initializers.lecun_normal(np.random.default_rng(0), shape)
+    assert drawn.dtype == np.float32
+    np.testing.assert_array_equal(drawn, np.random.default_rng(0).normal(0, 3 ** -0.5, shape).astype(np.float32))

@@ -5,7 +5,7 @@ import numpy as np
 from scratchnet.backend import array_like, to_host
 from scratchnet.layers.checks import checked_shape
 from scratchnet.layers.parameter import Parameter
-from scratchnet.layers.running import guarded, local
+from scratchnet.layers.running import Objective, guarded, local
 from scratchnet.layers.tree import tree_html, tree_text
 
 
@@ -228,12 +228,21 @@ class Layer:
             local.inference = before
 
     def loss(self, x, labels, criterion=None):
-        """(loss, logits, backward) of a batch; backward() takes no argument and asks for no gradient of the images."""
+        """(loss, logits, backward) of a batch; backward() takes no argument and asks for no gradient of the images.
+
+        criterion(logits, labels) -> (loss, dlogits): softmax_cross_entropy unless given. Auxiliary classifiers inside
+        the model add theirs (see Auxiliary).
+        """
         if criterion is None:
             from scratchnet.losses import softmax_cross_entropy as criterion
-        logits, backward = self.forward(x, training=True)
+        before, local.objective = local.objective, Objective(criterion, labels)
+        try:
+            logits, backward = self.forward(x, training=True)
+            auxiliary = local.objective.losses
+        finally:
+            local.objective = before
         value, dlogits = criterion(logits, labels)
-        return value, logits, lambda: backward(dlogits, need_dx=False)
+        return sum(auxiliary, value), logits, lambda: backward(dlogits, need_dx=False)
 
     def __repr__(self):
         return tree_text(self)

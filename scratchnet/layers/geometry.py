@@ -5,6 +5,10 @@ import numbers
 from scratchnet.kernels.shapes import output_size
 
 
+class TooSmall(ValueError):
+    """An image that a window does not fit into."""
+
+
 def pair(layer, name, value):
     """`value`, an int or a pair of ints >= 1, as (height, width)."""
     sizes = (value, value) if isinstance(value, numbers.Integral) else tuple(value) if _iterable(value) else ()
@@ -58,12 +62,12 @@ def image_shape(layer, input_shape):
 
 
 def sliding_shape(layer, sizes, window, strides, padding, dilation=(1, 1), ceil_mode=False):
-    """(OH, OW) of a window over images of `sizes`; ValueError where the window does not fit once."""
+    """(OH, OW) of a window over images of `sizes`; TooSmall where the window does not fit once."""
     padding = resolve_padding(padding, sizes, window, strides, dilation)
     shape = tuple(output_size(*axis, ceil_mode) for axis in zip(sizes, window, strides, padding, dilation))
     if min(shape) < 1:
-        raise ValueError(f"{layer.label()}: input {layer_input(sizes)} is smaller than the window; "
-                         "add padding or use a larger image")
+        raise TooSmall(f"{layer.label()}: input {layer_input(sizes)} is smaller than the window; "
+                       "add padding or use a larger image")
     return shape
 
 

@@ -5,7 +5,7 @@ Textbook: kernels/reference/max_pool.py, avg_pool.py.  Fast: kernels/cpu/max_poo
 
 from scratchnet.backend import ops
 from scratchnet.layers.base import Layer
-from scratchnet.layers.geometry import (describe_window, image_shape, pair, padding_argument, resolve_padding,
+from scratchnet.layers.geometry import (TooSmall, describe_window, image_shape, pair, padding_argument, resolve_padding,
                                         sliding_shape)
 
 
@@ -121,6 +121,6 @@ def pooled_shape(layer, input_shape, dilation):
                                                                 dilation):
         for start in range(-before, outputs * stride - before, stride):
             if not any(0 <= start + step * tap < size for tap in range(window)):
-                raise ValueError(f"{layer.label()}: with padding {padding} on an input of {tuple(sizes)} pixels some "
-                                 "window holds padding only; use less padding")
+                raise TooSmall(f"{layer.label()}: with padding {padding} on an input of {tuple(sizes)} pixels some "
+                               "window holds padding only; use less padding")
     return (*shape, channels)

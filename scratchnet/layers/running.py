@@ -12,9 +12,17 @@ class _Local(threading.local):
     inference = False           # inside layer(x): closures are dropped as soon as they are made
     trains_below = False        # something below the running container is trained, so its dx will be asked for
     initialised = None          # the layers that the running init has already seen
+    objective = None            # inside model.loss: what auxiliary classifiers are trained for
 
 
 local = _Local()
+
+
+class Objective:
+    """What a batch is trained for, and the losses of auxiliary classifiers, already weighted."""
+
+    def __init__(self, criterion, labels):
+        self.criterion, self.labels, self.losses = criterion, labels, []
 
 
 class Backward:

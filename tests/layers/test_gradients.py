@@ -5,9 +5,9 @@ import pytest
 
 import scratchnet as sn
 from scratchnet import layers
-from scratchnet.layers import (AdaptiveAvgPool2D, AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout,
-                               Flatten, GlobalAvgPool2D, Identity, LocalResponseNorm, MaxPool2D, Pad2D, ReLU, Residual,
-                               SeparableConv2D, Sequential, Sigmoid, Softmax, Tanh)
+from scratchnet.layers import (AdaptiveAvgPool2D, Auxiliary, AvgPool2D, BatchNorm, Concat, Conv2D, Dense,
+                               DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D, Identity, LocalResponseNorm, MaxPool2D,
+                               Pad2D, ReLU, Residual, SeparableConv2D, Sequential, Sigmoid, Softmax, Tanh)
 
 IMAGES = (3, 7, 6, 4)
 
@@ -77,6 +77,7 @@ CASES = {
         main=Sequential(Conv2D(5, 3, strides=2, padding=1), BatchNorm(), Tanh()),
         shortcut=Conv2D(5, 1, strides=2), activation="relu", scale=0.3),
     "residual of nothing trainable": Residual(Tanh(), scale=0.5),
+    "auxiliary outside of a loss": Auxiliary(Sequential(Flatten(), Dense(3)), 0.3),      # inside: test_auxiliary.py
     "concat": Concat(Conv2D(2, 1), Identity(), pooled=MaxPool2D(3, 1, padding=1)),
 }
 
