@@ -19,7 +19,8 @@ from scratchnet.data import Preprocessing
 from scratchnet.files import to_json, write_atomically
 from scratchnet.version import __version__
 
-VERSION = 2                 # of the format; higher ones are refused. 2 added progress, network and the size of images
+# Of the format; higher ones are refused. 2 added progress, network and the size of images, 3 how they get it (resize).
+VERSION = 3
 KEY = "scratchnet"
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -168,6 +169,9 @@ def _parse(path, metadata):
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: expected metadata in JSON, got {type(error).__name__}: {error}; it "
                               "was damaged or edited") from None
+    if "kind" in values:                                # see scratchnet/weights/source.py
+        raise CheckpointError(f"{path}: expected a checkpoint, got weights alone; name their network, and the file "
+                              "behind --weights")
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise CheckpointError(f"{path}: expected checkpoint format {VERSION}, got {version!r}, written by "
                               f"scratchnet {values.get('scratchnet')}; this is {__version__}, install that")

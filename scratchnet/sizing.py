@@ -26,13 +26,17 @@ class Network:
             return self.own.build(input_shape, classes, seed)
         return models.create(self.name, input_shape, classes, seed)
 
-    def made_for(self, splits, size, seed):
+    def made_for(self, splits, size, seed, with_weights=False):
         """The model, initialised, for `size` (H, W) if that is given, else for images as they are where they fit.
 
         Images a little smaller than the network's usual ones are padded to those. Where a network cannot be made for
-        the images, or they have no size of their own, it is made as usual, and they are resized.
+        the images, or they have no size of their own, it is made as usual, and they are resized. A network that
+        starts from weights is made as usual, for those are of such images.
         """
         usual, classes, channels = self.usual_shape(), len(splits.class_names), splits.channels
+        if with_weights:
+            usual = usual or (*UNTOLD, channels)
+            return self.build((*(size or usual[:2]), usual[2]), classes, seed)
         if size:
             return self.build((*size, channels), classes, seed)
         fixed = self.own and usual and "input_shape" not in self.own.parameters
@@ -60,9 +64,11 @@ def size_of(splits):
     return splits.size if splits.size and max(splits.size) <= MOST else None
 
 
-def sized_for(splits, input_shape):
-    """Splits whose files are read at the size at which Preprocessing.for_input will want them, and with as many
-    channels: as they are where it will pad them, else as large as the input."""
+def sized_for(splits, input_shape, preprocessing=None):
+    """Splits whose files are read with as many channels as the input has, as the preprocessing wants them, if there is
+    one already; else as Preprocessing.for_input will: as they are where it will pad them, or as large as the input."""
+    if preprocessing is not None:
+        return splits.sized(*preprocessing.stored(input_shape), input_shape[2], preprocessing.centre)
     size = size_of(splits)
     if size is None or not is_padded(size, input_shape[:2]):
         size = input_shape[:2]
@@ -72,6 +78,8 @@ def sized_for(splits, input_shape):
 def in_words(splits, input_shape, preprocessing):
     """"28x28x1 images, zero-padded to 32x32": what the dataset decided, and what is done to its images."""
     wanted = "x".join(map(str, input_shape[:2]))
+    if preprocessing.centre:
+        return f"images whose shorter side is resized to {preprocessing.resize} and the centre cut to {wanted}"
     if size_of(splits) is None:
         return f"images of {splits.channels} channels, resized and cut to {wanted}"
     height, width = size_of(splits)

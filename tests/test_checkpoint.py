@@ -66,7 +66,7 @@ def test_names_in_the_file_say_what_they_belong_to(path):
     with safe_open(path, "numpy") as file:
         names, metadata = set(file.keys()), json.loads(file.metadata()["scratchnet"])
     assert {"model/conv1.weight", "optimizer/velocity/conv1.weight", "optimizer/steps/conv1.weight"} <= names
-    assert metadata["format"] == 2 and metadata["class_names"][5] == "fünf"
+    assert metadata["format"] == 3 and metadata["class_names"][5] == "fünf"
 
 
 def test_the_same_content_gives_the_same_bytes(saved, path, tmp_path):
@@ -130,11 +130,11 @@ def test_a_pickle_is_refused_and_never_run(tmp_path):
 
 
 def test_a_later_format_is_refused_with_the_version_to_install(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "VERSION", 3)
+    monkeypatch.setattr(checkpoint, "VERSION", 4)
     monkeypatch.setattr(checkpoint, "__version__", "9.8.7")
     checkpoint.save(tmp_path / "future.safetensors", saved)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="expected checkpoint format 2, got 3, written by .* 9.8.7"):
+    with pytest.raises(CheckpointError, match="expected checkpoint format 3, got 4, written by .* 9.8.7"):
         checkpoint.load(tmp_path / "future.safetensors")
 
 
@@ -145,6 +145,18 @@ def test_a_checkpoint_of_the_first_format_is_read(saved, tmp_path, monkeypatch):
     monkeypatch.undo()
     model, loaded = checkpoint.load_model(tmp_path / "old.safetensors")
     assert (loaded.network, loaded.summary, loaded.progress) == (None, None, {}) and model.name == "lenet5"
+
+
+def test_a_checkpoint_of_the_second_format_is_read_its_images_cover_their_size(saved, tmp_path, monkeypatch):
+    class Second(Preprocessing):
+        def to_dict(self):
+            return {name: value for name, value in super().to_dict().items() if name not in ("resize", "interpolation")}
+
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    preprocessing = Second((0.5,), (0.5,), size=(32, 32))
+    checkpoint.save(tmp_path / "old.safetensors", dataclasses.replace(saved, preprocessing=preprocessing))
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path / "old.safetensors").preprocessing == Preprocessing((0.5,), (0.5,), size=(32, 32))
 
 
 def test_a_network_that_is_not_known_here_is_named(saved, tmp_path):

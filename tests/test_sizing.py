@@ -85,3 +85,12 @@ def test_a_network_that_is_initialised_already_decides_size_and_channels(own, tm
 def test_what_is_too_small_at_the_size_that_was_asked_for_names_the_layer(own):
     with pytest.raises(ValueError, match=r"4 \(MaxPool2D .*smaller than the window"):
         own("deep").made_for(arrays(20, 20, 3), (20, 20), seed=0)
+
+
+def test_files_are_read_as_the_preprocessing_of_weights_has_it(tmp_path):
+    splits = files(tmp_path, (60, 90), (50, 44))
+    preprocessing = Preprocessing((0,) * 3, (1,) * 3, size=(32, 32), resize=40, interpolation="bicubic")
+    images = sized_for(splits, (32, 32, 3), preprocessing).test.images
+    assert (images.shape[1:], images.centre) == ((32, 32, 3), preprocessing.centre)
+    assert in_words(splits, (32, 32, 3), preprocessing) == \
+        "images whose shorter side is resized to 40 and the centre cut to 32x32"

@@ -28,8 +28,9 @@ def load(name, data_dir=None, validation_fraction=1 / 12):
     """The dataset of that name, or the images in a folder, .zip, .tar or .tar.gz, as Splits.
 
     Look at `.name` of what comes, for mnist may become mnist-sample. `validation_fraction` of the training images
-    is set aside for validation where a folder has none. Raises ValueError for an unknown name, DataError
-    (also a ValueError) for data that is missing, damaged or not what it should be.
+    is set aside for validation where a folder has none; None: nothing is trained, a folder is for the test. Raises
+    ValueError for an unknown name, DataError (also a ValueError) for data that is missing, damaged or not what it
+    should be.
     """
     # Imported here: most users of Batches need no downloads and no archives.
     from scratchnet.data.cifar10 import load_cifar10

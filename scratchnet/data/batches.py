@@ -1,7 +1,5 @@
 """Batches of a dataset: one epoch is one pass in an order that (seed, epoch) decides."""
 
-import dataclasses
-
 import numpy as np
 
 from scratchnet.data.ahead import Plan, Waiting, ahead, cores
@@ -33,7 +31,7 @@ class Batches:
             preprocessing = Preprocessing((0,) * channels, (1,) * channels)
         if preprocessing is not None and not isinstance(x, ImageFiles) and getattr(augment, "source_scale", 1) != 1:
             # a crop makes arrays smaller, and here they get their size back
-            preprocessing = dataclasses.replace(preprocessing, size=preprocessing.size or x.shape[1:3])
+            preprocessing = preprocessing.covering(x.shape[1:3])
         self.image_shape = x.shape[1:]      # of what is served, without the batch axis
         if preprocessing is not None:       # wrong channels are an error now
             self.image_shape = preprocessing(np.zeros((1, *(preprocessing.size or x.shape[1:3]), x.shape[-1]),

@@ -11,7 +11,7 @@ from scratchnet.data.archives import is_archive, list_archive
 from scratchnet.data.idx import DataError
 from scratchnet.data.image_files import Files, ImageFiles
 from scratchnet.data.images import MOST_BYTES, read_header
-from scratchnet.data.layout import arrange, make_missing, unwrap
+from scratchnet.data.layout import all_for_test, arrange, make_missing, unwrap
 from scratchnet.data.sources import list_folder, printable
 from scratchnet.data.splits import Arrays, Splits
 
@@ -23,8 +23,10 @@ READ_IN_FULL = 1 << 30          # bytes of a whole dataset that are read for its
 def load_folder(path, validation_fraction, known=()):
     """DIR/{train,val,test}/CLASS/* or DIR/CLASS/*, or a .zip, .tar or .tar.gz of it, as Splits; call `.sized`.
 
-    Missing validation or test images are taken from the training images (make_missing). Every file's header is
-    read now; validation and test images are decoded when they are sized, training images when they are used.
+    Missing validation or test images are taken from the training images (make_missing); with a validation_fraction of
+    None nothing is for training, and where there is no test the images of val, or else all, are (all_for_test). Every
+    file's header is read now; validation and test images are decoded when they are sized, training images when they
+    are used.
     Channels: 1 if no header tells of colours, else 3. The name is the folder's, which never becomes a `known`
     one, that of another dataset. Raises DataError.
     """
@@ -33,7 +35,9 @@ def load_folder(path, validation_fraction, known=()):
     if listing.skipped:
         notes.append(f"{name}: {len(listing.skipped):,} hidden files left out, the first is "
                      f"{printable(sorted(listing.skipped)[0])}")
-    splits = make_missing(name, arrange(name, listing, notes), validation_fraction, notes)
+    splits = arrange(name, listing, notes)
+    splits = (all_for_test(splits) if validation_fraction is None else
+              make_missing(name, splits, validation_fraction, notes))
     class_names = list(splits["train"])
     if len(class_names) < 2:
         raise DataError(f"{name}: expected at least two classes to tell apart, got one, {printable(class_names[0])!r}; "

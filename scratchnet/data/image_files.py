@@ -19,15 +19,15 @@ class Files:
 
     def __init__(self, sources, names):
         self.sources, self.names = list(sources), list(names)
-        self.kept = weakref.WeakValueDictionary()       # (H, W, C) -> Kept, for as long as someone wants that size
+        self.kept = weakref.WeakValueDictionary()       # (shape, Centre) -> Kept, for as long as someone wants that
         self.lock = threading.Lock()
 
-    def keep(self, shape):
-        """The Kept for images (H, W, C), the same one for all the splits."""
+    def keep(self, shape, centre):
+        """The Kept for images (H, W, C) made in this way, the same one for all the splits."""
         with self.lock:
-            kept = self.kept.get(shape)
+            kept = self.kept.get((shape, centre))
             if kept is None:
-                kept = self.kept[shape] = Kept((len(self.sources), *shape))
+                kept = self.kept[shape, centre] = Kept((len(self.sources), *shape))
             return kept
 
 
@@ -43,16 +43,17 @@ class Kept:
 class ImageFiles:
     """`files.sources[indices]` as images of `size` (H, W), None as long as that is not known.
 
-    Decoded where they are taken, in any thread, and kept in memory if all of the dataset's fit into KEEP
-    bytes. `checked`: `sized` decodes them all at once, so that a damaged one is an error then (DataError).
+    They cover the size, or are brought to it as the Centre says. Decoded where they are taken, in any thread, and kept
+    in memory if all of the dataset's fit into KEEP bytes. `checked`: `sized` decodes them all at once, so that a damaged
+    one is an error then (DataError).
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, files, indices, channels, size=None, checked=False):
+    def __init__(self, files, indices, channels, size=None, checked=False, centre=None):
         self.files, self.indices = files, np.asarray(indices, np.int64)
-        self.channels, self.size, self.checked = channels, size, checked
-        self.kept = files.keep((*size, channels)) if size else None
+        self.channels, self.size, self.checked, self.centre = channels, size, checked, centre
+        self.kept = files.keep((*size, channels), centre) if size else None
 
     @property
     def shape(self):
@@ -71,11 +72,11 @@ class ImageFiles:
 
     def select(self, indices):
         """Some of them, which share what is kept."""
-        return ImageFiles(self.files, self.indices[indices], self.channels, self.size, self.checked)
+        return ImageFiles(self.files, self.indices[indices], self.channels, self.size, self.checked, self.centre)
 
-    def sized(self, height, width, channels):
+    def sized(self, height, width, channels, centre=None):
         """All of them as images (height, width, channels)."""
-        sized = ImageFiles(self.files, self.indices, channels, (height, width), self.checked)
+        sized = ImageFiles(self.files, self.indices, channels, (height, width), self.checked, centre)
         if self.checked:
             sized.check()
         return sized
@@ -123,7 +124,7 @@ class ImageFiles:
                 out[place] = pixels[index]
                 continue
             name = self.files.names[index]
-            out[place] = read_pixels(self.files.sources[index].read(), name, self.size, self.channels)
+            out[place] = read_pixels(self.files.sources[index].read(), name, self.size, self.channels, self.centre)
             decoded += 1
             if pixels is not None:
                 pixels[index] = out[place]

@@ -29,10 +29,10 @@ class Header(NamedTuple):
     grey: bool
 
 
-def read_pixels(source, name, size=None, channels=3):
+def read_pixels(source, name, size=None, channels=3, centre=None):
     """The pixels uint8 (H, W, C) of a path, bytes or open file, called `name` in errors (DataError)."""
     try:
-        return to_pixels(open_image(source, name, size), size, channels)
+        return to_pixels(open_image(source, name, None if centre else size), size, channels, centre)
     except Exception as error:  # what a conversion says of an odd kind of image
         raise _named(error, name) from None
 
@@ -67,19 +67,21 @@ def open_image(source, name, size=None):
         raise _named(error, name) from None
 
 
-def to_pixels(image, size=None, channels=3):
+def to_pixels(image, size=None, channels=3, centre=None):
     """A PIL image -> uint8 (H, W, channels): upright, 16 bits scaled to 8. channels: 1 (grey) or 3 (RGB), with alpha
     over white; 4 keeps the alpha.
 
-    size (H, W): scaled so that it covers it, and cut evenly at both ends (Pillow's BILINEAR, antialiased).
-    Raises DataError for 32-bit values, of which nobody knows the range.
+    size (H, W): scaled so that it covers it, and cut evenly at both ends (Pillow's BILINEAR, antialiased), or as the
+    Centre says. Raises DataError for 32-bit values, of which nobody knows the range.
     """
     turn = UPRIGHT.get(_orientation(image))
     keeps_alpha = channels == 4 and image.mode not in (*WIDE, "F")
     image = (image if keeps_alpha else _eight_bits(image)).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     if turn is not None:
         image = image.transpose(turn)
-    if size is not None and image.size != (size[1], size[0]):
+    if centre is not None:
+        image = centre.of(image, size)
+    elif size is not None and image.size != (size[1], size[0]):
         box = cover(image.height, image.width, size)
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
     return np.array(image).reshape(image.height, image.width, channels)  # (H, W) -> (H, W, 1)

@@ -132,6 +132,13 @@ def make_missing(name, splits, validation_fraction, notes):
     return splits
 
 
+def all_for_test(splits):
+    """Nothing is trained, so nothing set aside: where there are no test images those of val are, or else all of them."""
+    chosen = next(split for split in ("test", "validation", "train") if split in splits)
+    none = dict.fromkeys(splits["train"], [])
+    return {split: splits[chosen] if split == "test" else none for split in ("train", "validation", "test")}
+
+
 def _key(label, file):
     words = f"{label}/{posixpath.basename(file)}"
     return hashlib.sha256(words.encode("utf-8", "surrogatepass")).digest(), file

@@ -1,11 +1,11 @@
 """From stored pixels to what a model takes: resizing, zero padding, the same normalisation for every image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scratchnet.data.resize import resize
+from scratchnet.data.resize import INTERPOLATIONS, Centre, resize
 
 NO_PADDING = ((0, 0), (0, 0))
 LEAST_SHARE = 3 / 4     # of the model's height and width: images that have it are padded, others are resized
@@ -21,14 +21,16 @@ class Preprocessing:
     """y = (x/255 - mean)/std for each channel, x zero-padded by ((top, bottom), (left, right)) first.
 
     `mean` and `std` have one number for each channel. `size` (H, W): images of another size are brought to
-    it before anything else, covering it, what is too much cut evenly. Raises ValueError for numbers that cannot
-    be meant.
+    it before anything else: covering it, what is too much cut evenly; or, with `resize` and `interpolation`
+    ("bilinear" or "bicubic"), as published networks had it: see Centre. Raises ValueError for what cannot be meant.
     """
 
     mean: tuple
     std: tuple
     padding: tuple = NO_PADDING
     size: tuple = None
+    resize: int = None
+    interpolation: str = "bilinear"
 
     def __post_init__(self):
         mean, std = tuple(map(float, self.mean)), tuple(map(float, self.std))
@@ -46,6 +48,12 @@ class Preprocessing:
         size = None if self.size is None else tuple(self.size)
         if size is not None and (len(size) != 2 or not all(type(s) is int and s > 0 for s in size)):
             raise ValueError(f"Preprocessing: expected size (H, W), integers > 0, or None, got {self.size!r}")
+        if self.resize is not None and (type(self.resize) is not int or self.resize < 1 or size is None):
+            raise ValueError("Preprocessing: expected resize, the pixels of the shorter side, to be an integer > 0 "
+                             f"beside a size to cut out, or None, got {self.resize!r} and size {self.size!r}")
+        if self.interpolation not in (INTERPOLATIONS if self.resize else INTERPOLATIONS[:1]):
+            raise ValueError(f"Preprocessing: expected interpolation to be one of {', '.join(INTERPOLATIONS)}, and the "
+                             f"first one without resize, got {self.interpolation!r} and resize {self.resize!r}")
         for field, value in (("mean", mean), ("std", std), ("padding", padding), ("size", size)):
             object.__setattr__(self, field, value)
 
@@ -70,12 +78,15 @@ class Preprocessing:
 
     def __call__(self, images):
         """uint8, or float32 in units of 0 to 255, (N, H, W, C) -> a new contiguous float32
-        (N, top + H + bottom, left + W + right, C), where H and W are those of `size` if there is one."""
+        (N, top + H + bottom, left + W + right, C), where H and W are those of `size` if there is one.
+
+        Images that have this size are taken as they are, for image files come with it (see ImageFiles).
+        """
         if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or images.shape[-1] != len(self.mean):
             raise ValueError(f"Preprocessing: expected uint8 images (N, H, W, {len(self.mean)}), or float32 from "
                              f"0 to 255, got {images.dtype} {images.shape}; the channels come last")
         if self.size is not None and images.shape[1:3] != self.size:
-            images = resize(images, self.size)
+            images = self.centre.of_each(images, self.size) if self.centre else resize(images, self.size)
         (top, bottom), (left, right) = self.padding
         n, height, width, channels = images.shape
         padded = np.zeros((n, top + height + bottom, left + width + right, channels), images.dtype)
@@ -91,6 +102,15 @@ class Preprocessing:
         flat += np.tile((-mean / std).astype(np.float32), repeat)
         return y
 
+    @property
+    def centre(self):
+        """How images are brought to `size`: a Centre, or None where they cover it."""
+        return None if self.resize is None else Centre(self.resize, self.interpolation)
+
+    def covering(self, size):
+        """The same for images that are cropped already: they are to cover `size`, if this one has none of its own."""
+        return replace(self, size=self.size or tuple(size), resize=None, interpolation=INTERPOLATIONS[0])
+
     def stored(self, input_shape):
         """(H, W) that images are brought to before padding, for a model with this input (H, W, C)."""
         (top, bottom), (left, right) = self.padding
@@ -100,14 +120,15 @@ class Preprocessing:
         """Plain lists, for JSON."""
         padding = [list(pair) for pair in self.padding]
         size = None if self.size is None else list(self.size)
-        return {"mean": list(self.mean), "std": list(self.std), "padding": padding, "size": size}
+        return {"mean": list(self.mean), "std": list(self.std), "padding": padding, "size": size,
+                "resize": self.resize, "interpolation": self.interpolation}
 
     @classmethod
     def from_dict(cls, values):
-        """The inverse of `to_dict`; raises ValueError for anything else. Older files have no size."""
-        needed = {"mean", "std", "padding"}
-        if not isinstance(values, dict) or not needed <= set(values) <= needed | {"size"}:
-            raise ValueError(f"Preprocessing: expected a dict of mean, std, padding and size, got {values!r}")
+        """The inverse of `to_dict`; raises ValueError for anything else. Older files have neither size nor resize."""
+        needed, newer = {"mean", "std", "padding"}, {"size", "resize", "interpolation"}
+        if not isinstance(values, dict) or not needed <= set(values) <= needed | newer:
+            raise ValueError(f"Preprocessing: expected a dict of {', '.join(sorted(needed | newer))}, got {values!r}")
         try:
             return cls(**values)
         except TypeError as error:

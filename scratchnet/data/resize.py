@@ -1,8 +1,57 @@
-"""Batches of images brought to another size, as Pillow's BILINEAR does it: antialiased, covering, centred."""
+"""Images brought to another size: covering it, as Pillow's BILINEAR does it, or as published networks had it."""
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
+
+from scratchnet.data.idx import DataError
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+LONGEST = 100       # times the shorter side: a line of pixels would become an image that fits into no memory
+
+
+class Centre(NamedTuple):
+    """The shorter side is resized to `resize` pixels, the longer one in proportion; then the centre is cut out.
+
+    As torchvision's Resize(int) and CenterCrop do it with Pillow, to the same 8 bits: antialiased, the longer side
+    ⌊resize · long/short⌋, an odd pixel by Python's round(), zeros around an image that is smaller than the centre.
+    https://docs.pytorch.org/vision/stable/transforms.html
+    """
+
+    resize: int
+    interpolation: str
+
+    def of(self, image, size):
+        """PIL image, 8 bits a channel -> PIL image of `size` (H, W). DataError for one that is a mere line."""
+        from PIL import Image
+
+        short, long = sorted(image.size)
+        if long > LONGEST * short:
+            raise DataError(f"expected an image at most {LONGEST} times as long as wide, got {image.width} x "
+                            f"{image.height} pixels; cut it")
+        longer = int(self.resize * long / short)
+        width, height = (self.resize, longer) if image.width <= image.height else (longer, self.resize)
+        image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        left, top = self._start(width, size[1]), self._start(height, size[0])
+        return image.crop((left, top, left + size[1], top + size[0]))       # Pillow puts zeros where there is no image
+
+    def of_each(self, images, size):
+        """uint8 or float32 from 0 to 255 (N, H, W, C) -> new uint8 (N, *size, C). Floats are rounded first."""
+        from PIL import Image
+
+        if images.dtype != np.uint8:
+            images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+        made = np.empty((len(images), *size, images.shape[-1]), np.uint8)
+        for image, result in zip(images, made):
+            for channel in range(images.shape[-1]):
+                result[..., channel] = self.of(Image.fromarray(image[..., channel]), size)
+        return made
+
+    @staticmethod
+    def _start(side, wanted):
+        """The first pixel of the centre; before the image where that is too small, an odd row of zeros after it."""
+        return int(round((side - wanted) / 2)) if side >= wanted else -((wanted - side) // 2)
 
 
 def cover(height, width, size):

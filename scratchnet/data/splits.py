@@ -35,11 +35,11 @@ class Arrays:
         files = isinstance(self.images, ImageFiles)
         return Arrays(self.images.select(indices) if files else self.images[indices], self.labels[indices])
 
-    def sized(self, height, width, channels=None):
+    def sized(self, height, width, channels=None, centre=None):
         """The same with image files brought to this size as they are read, grey or RGB; arrays are as they are."""
         if not isinstance(self.images, ImageFiles):
             return self
-        return Arrays(self.images.sized(height, width, channels or self.images.shape[-1]), self.labels)
+        return Arrays(self.images.sized(height, width, channels or self.images.shape[-1], centre), self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +75,15 @@ class Splits:
     def channels(self):
         return self.train.images.shape[-1]
 
-    def sized(self, height, width, channels=None):
+    def sized(self, height, width, channels=None, centre=None):
         """Splits whose image files are brought to this size as they are read; arrays are as they are.
 
-        Raises DataError, now, for a validation or test image that cannot be decoded.
+        They cover it, or are cut as the Centre says. Raises DataError, now, for a validation or test image that cannot
+        be decoded.
         """
-        validation = None if self.validation is None else self.validation.sized(height, width, channels)
-        return replace(self, train=self.train.sized(height, width, channels), validation=validation,
-                       test=self.test.sized(height, width, channels))
+        validation = None if self.validation is None else self.validation.sized(height, width, channels, centre)
+        return replace(self, train=self.train.sized(height, width, channels, centre), validation=validation,
+                       test=self.test.sized(height, width, channels, centre))
 
     def statistics(self):
         """(mean, std), each one number for each channel: those given, else those of the training images, of

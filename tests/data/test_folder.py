@@ -59,6 +59,17 @@ def test_missing_splits_are_made_of_each_class_alike_and_said(tmp_path):
     assert all(name.startswith("train/") for name in splits.files["validation"]) and len(splits.notes) == 1
 
 
+@pytest.mark.parametrize("there, chosen", [
+    (("train", "val", "test"), "test"), (("train", "val"), "val"), (("train",), "train"), ((), "")])
+def test_where_nothing_is_trained_all_images_that_are_not_set_aside_already_are_for_the_test(tmp_path, there, chosen):
+    files = {name: content for name, content in FULL.items() if name.startswith(there)} if there else PLAIN
+    splits = load(write(tmp_path / "pets", files), validation_fraction=None)
+    assert splits.files == {"train": [], "validation": [], "test": [name for name in sorted(files)
+                                                                    if name.startswith(chosen)]}
+    assert len(splits.sized(8, 8).test) == len(splits.files["test"]) and splits.notes == []
+    assert splits.class_names == ["cat", "dog"] and set(splits.test.labels) == {0, 1}
+
+
 def test_a_new_file_moves_few_others(tmp_path):
     before = load(write(tmp_path, PLAIN), validation_fraction=0.2).files
     (tmp_path / "cat" / "new.png").write_bytes(picture("new"))

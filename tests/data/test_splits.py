@@ -137,8 +137,13 @@ def test_preprocessing_survives_json():
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
-def test_preprocessing_of_a_checkpoint_from_before_there_was_a_size_is_read():
+    published = Preprocessing((0.5,), (0.5,), size=(20, 30), resize=40, interpolation="bicubic")
+    assert Preprocessing.from_dict(json.loads(json.dumps(published.to_dict()))) == published != preprocessing
+
+
+def test_preprocessing_of_a_checkpoint_from_before_there_was_a_size_or_a_resize_is_read():
     assert Preprocessing.from_dict(GOOD) == Preprocessing((0.5,), (0.5,), size=None)
+    assert Preprocessing.from_dict({**GOOD, "size": [4, 5]}).centre is None
 
 
 GOOD = {"mean": [0.5], "std": [0.5], "padding": [[0, 0], [0, 0]]}
@@ -150,6 +155,10 @@ GOOD = {"mean": [0.5], "std": [0.5], "padding": [[0, 0], [0, 0]]}
     {**GOOD, "mean": 0.5}, {**GOOD, "mean": ["a"]},
     {**GOOD, "padding": [[0, -1], [0, 0]]}, {**GOOD, "padding": [[0, 1.5], [0, 0]]}, {**GOOD, "padding": 2},
     {**GOOD, "padding": [[0, 0]]}, {**GOOD, "padding": [0, 0]},
+    {**GOOD, "resize": 40}, {**GOOD, "size": [32, 32], "resize": 0}, {**GOOD, "size": [32, 32], "resize": 40.0},
+    {**GOOD, "size": [32, 32], "resize": [40, 40]}, {**GOOD, "size": [32, 32], "interpolation": "bicubic"},
+    {**GOOD, "size": [32, 32], "resize": 40, "interpolation": "lanczos"},
+    {**GOOD, "size": [32, 32], "resize": 40, "interpolation": None},
     {**GOOD, "size": 32}, {**GOOD, "size": [32]}, {**GOOD, "size": [32, 0]}, {**GOOD, "size": [32, 1.5]},
 ], ids=str)
 def test_preprocessing_that_cannot_be_meant_is_refused(values):

@@ -21,7 +21,7 @@ def main(wheel, checkout):
     if licences != 2:
         problems.append(f"expected the licences of the code and of the sample beside the metadata, got {licences}")
     counts = Counter(Path(name).suffix or Path(name).name for name in given)
-    for kind in (".py", ".cu", ".gz", "LICENSE"):
+    for kind in (".py", ".cu", ".gz", ".txt", "LICENSE"):
         if not counts[kind]:
             problems.append(f"holds no {kind} file at all")
     if problems:
