@@ -15,9 +15,10 @@ from scratchnet.layers import *  # noqa: E402, F403
 from scratchnet.layers import __all__ as _layers  # noqa: E402
 from scratchnet.losses import binary_cross_entropy, mean_squared_error, softmax_cross_entropy  # noqa: E402
 from scratchnet.optim import SGD, Adam, AdamW, RMSProp  # noqa: E402
-from scratchnet.describe import summary  # noqa: E402
+from scratchnet.layer_table import summary  # noqa: E402
 from scratchnet.version import __version__  # noqa: E402
+from scratchnet.weights import load_weights, save_weights  # noqa: E402
 
 __all__ = ["Adam", "AdamW", "RMSProp", "SGD", "__version__", "backend", "binary_cross_entropy", "data", "fit",
-           "gradcheck", "initializers", "mean_squared_error", "models", "schedules", "softmax_cross_entropy",
-           "summary", "synchronize", "to_device", "use_kernels", *_layers]
+           "gradcheck", "initializers", "load_weights", "mean_squared_error", "models", "save_weights", "schedules",
+           "softmax_cross_entropy", "summary", "synchronize", "to_device", "use_kernels", *_layers]

@@ -1,5 +1,7 @@
 """Writing files so that nobody ever sees half of one, whatever happens meanwhile."""
 
+import contextlib
+import hashlib
 import json
 import os
 import threading
@@ -7,7 +9,14 @@ from pathlib import Path
 
 
 def write_atomically(path, content):
-    """`content` (bytes) under the name `path`: the old file or the whole new one, also after a power cut.
+    """`content` (bytes) under the name `path`: the old file or the whole new one, also after a power cut."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def atomic_file(path):
+    """The same for a file that is written piece by piece inside the `with`.
 
     Written beside it under a temporary name, forced to the disk, then renamed over it. OSError where that
     fails; the temporary file is removed then.
@@ -16,7 +25,7 @@ def write_atomically(path, content):
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -34,6 +43,15 @@ def write_json(path, values):
 def to_json(values, indent=None):
     """`values` as JSON text. ValueError for NaN and infinity, which JSON has not got."""
     return json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def sha256(path):
+    """Of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_leftovers(folder):

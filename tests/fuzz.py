@@ -1,4 +1,4 @@
-"""Feeds broken IDX files, checkpoints, images, folders and archives to scratchnet's readers.
+"""Feeds broken IDX files, checkpoints, weights, images, folders and archives to scratchnet's readers.
 
     python tests/fuzz.py [--cases 10000] [--seed 0] [--jobs 2] [--only NUMBER]
 

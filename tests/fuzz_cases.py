@@ -10,15 +10,18 @@ import io
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from PIL import Image
 
 import fuzz_files
+import scratchnet as sn
 from fuzz_files import broken
 from scratchnet import checkpoint, data
 from scratchnet.checkpoint import Checkpoint, CheckpointError
 from scratchnet.data import DataError, Preprocessing
 from scratchnet.data.idx import read_idx
 from scratchnet.data.images import read_header, read_pixels
+from scratchnet.weights.layout import LAYOUTS
 
 ARRAYS = {"images": np.arange(9 * 6 * 5, dtype=np.uint8).reshape(9, 6, 5), "labels": np.arange(9, dtype=np.uint8) % 4}
 IDX = {name: fuzz_files.idx(values) for name, values in ARRAYS.items()}
@@ -110,6 +113,42 @@ def same(found, saved):
                 for key in b)
         return type(a) is type(b) and a == b
     return all(alike(value, getattr(saved, name)) for name, value in vars(found).items())
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------
+
+def small_network(seed):
+    model = sn.Sequential(conv=sn.Conv2D(2, 3), flat=sn.Flatten(), fc=sn.Dense(4))
+    model.init(seed, (4, 5, 3))
+    return model
+
+
+def weights_case(rng, box, whole):
+    path, contents = box / "broken-weights.safetensors", []
+    for layout in rng.permutation(LAYOUTS):
+        sn.save_weights(small_network(1), path, layout)
+        contents.append(path.read_bytes())
+    content = contents[0]
+    if not whole:
+        content = fuzz_files.broken_header(rng, content) if rng.random() < 0.5 else broken(rng, *contents)
+    path.write_bytes(content)
+    model = small_network(2)
+    try:
+        loaded = sn.load_weights(model, path)
+    except ValueError as error:
+        if not same_arrays(model.state_dict(), small_network(2).state_dict()):
+            return f"half a file was loaded: {error}"
+        return unexpected(whole, error) or named(str(error).replace("\n", " "), path.name)
+    stored = safetensors.numpy.load(content)                # raises where that reader refuses it
+    if loaded.layout == "pytorch":
+        stored["conv.weight"] = stored["conv.weight"].transpose(2, 3, 1, 0)                             # (O, I, KH, KW)
+        stored["fc.weight"] = stored["fc.weight"].reshape(4, 2, 2, 3).transpose(2, 3, 1, 0).reshape(12, 4)  # (O, C*H*W)
+    if not same_arrays(model.state_dict(), stored):
+        return "other values than those in the file"
+
+
+def same_arrays(ours, others):
+    return ours.keys() == others.keys() and all(np.array_equal(array, others[name]) for name, array in ours.items())
 
 
 # -- images ----------------------------------------------------------------------------------------------------------
@@ -218,12 +257,13 @@ def write_folder(root, files, links, empty):
     return True
 
 
-CASES = {"idx": idx_case, "checkpoint": checkpoint_case, "image": image_case, "dataset": dataset_case}
+CASES = {"idx": idx_case, "checkpoint": checkpoint_case, "image": image_case, "dataset": dataset_case,
+         "weights": weights_case}
 WHOLE = 1 / 40      # so many are left as they are
 
 
 def kind_of(number):
-    return ("idx", "image", "checkpoint", "image", "dataset")[number % 5]
+    return ("idx", "image", "checkpoint", "weights", "image", "dataset")[number % 6]
 
 
 def run(seed, number, box):

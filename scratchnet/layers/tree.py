@@ -9,22 +9,26 @@ def tree_text(model):
     """A leaf on one line; of a container a line, then its children's, indented by the branches of the tree."""
     if not _children(model):
         return _words(model)
-    return "\n".join([_head(model), *_branches(model, "", {id(model)})])
+    lines = [f"{drawn} {name}: {_words(child) + _sizes(child) if first else AGAIN}"
+             for drawn, name, child, first in branches(model)]
+    return "\n".join([_head(model), *lines])
+
+
+def branches(layer, indent="", seen=None):
+    """(drawn branch, name, layer, whether it is met for the first time) of everything below a layer, in order."""
+    seen = {id(layer)} if seen is None else seen
+    children = _children(layer)
+    for index, (name, child) in enumerate(children.items()):
+        last = index == len(children) - 1
+        first = _first(child, seen)
+        yield f"{indent}{'└─' if last else '├─'}", name, child, first
+        if first:
+            yield from branches(child, indent + ("   " if last else "│  "), seen)
 
 
 def tree_html(model):
     """The same as nested <details>, the first level open; names and descriptions are escaped."""
     return f'<div style="font-family: monospace">{_html(model, _head(model), {id(model)}, True)}</div>'
-
-
-def _branches(layer, indent, seen):
-    children = _children(layer)
-    for index, (name, child) in enumerate(children.items()):
-        last = index == len(children) - 1
-        first = _first(child, seen)
-        yield f"{indent}{'└─' if last else '├─'} {name}: {_words(child) + _sizes(child) if first else AGAIN}"
-        if first:
-            yield from _branches(child, indent + ("   " if last else "│  "), seen)
 
 
 def _html(layer, words, seen, opened=False):

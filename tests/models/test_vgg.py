@@ -1,0 +1,57 @@
+"""VGG: the columns of table 1, with and without batch norms."""
+
+import golden
+import numpy as np
+import pytest
+from blank import blank, size
+from shrunken import check_gradients, shrunken
+
+import scratchnet as sn
+from scratchnet.layers import BatchNorm, Conv2D
+from scratchnet.layers.geometry import TooSmall
+from scratchnet.models import MODELS
+
+# Convolutions and dense layers, as the paper counts its layers; parameters as torchvision's.
+PARAMETERS = {
+    "vgg11": (11, 132_863_336), "vgg11_bn": (11, 132_868_840), "vgg13": (13, 133_047_848),
+    "vgg13_bn": (13, 133_053_736), "vgg16": (16, 138_357_544), "vgg16_bn": (16, 138_365_992),
+    "vgg19": (19, 143_667_240), "vgg19_bn": (19, 143_678_248),
+}
+
+
+def count(name):
+    """The number of parameters, from a column whose first dense layer has 1 unit instead of 4096, for the time."""
+    model = MODELS[name].builder(1000)
+    model.children()["classifier"][0].units = 1
+    model.init(0, (224, 224, 3))
+    return size(model) + (25088 + 1) * 4095 + 4095 * 4096
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_column_has_its_layers_and_the_published_number_of_parameters(name):
+    layers, parameters = PARAMETERS[name]
+    features = MODELS[name].builder(1000).children()["features"].leaves()
+    assert sum(isinstance(leaf, Conv2D) for leaf in features) == layers - 3
+    assert sum(isinstance(leaf, BatchNorm) for leaf in features) == (layers - 3 if name.endswith("_bn") else 0)
+    assert count(name) == parameters
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_published_weights_give_the_published_logits(name):
+    model = golden.load(blank(name), name)
+    x, logits = golden.images(224), golden.logits(name)
+    assert golden.distance(model(x), logits) < 1e-4                      # float32, in another order; 2e-5 measured
+    with sn.use_kernels("reference"):                                    # one image of the two, for its time
+        assert golden.distance(model(x[:1]), logits[:1]) < 1e-4
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_shrunken_copy_passes_the_gradient_check(name):
+    check_gradients(shrunken(MODELS[name].builder(3), (32, 32, 3), divisor=32), batch=2, samples=1)
+
+
+def test_any_image_from_the_least_size_on_and_any_number_of_classes():
+    for shape in ((32, 32, 1), (33, 70, 3)):
+        assert shrunken(MODELS["vgg11"].builder(7), shape)(np.zeros((2, *shape), np.float32)).shape == (2, 7)
+    with pytest.raises(TooSmall, match=r"features\.34 \(MaxPool2D 2x2, stride 2.* at least 40x32\)"):
+        sn.models.create("vgg13_bn", input_shape=(40, 31, 3))
