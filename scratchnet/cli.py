@@ -11,10 +11,14 @@ import math
 import os
 import sys
 import traceback
+import warnings
 
 from scratchnet import backend, data
 from scratchnet.files import to_json
 from scratchnet.signals import Stopped, at_once
+from scratchnet.weights.hub import PREFIX
+
+MOST_NAMES = 50             # of an error's "Known: ": ImageNet has a thousand classes
 
 
 class UsageError(Exception):
@@ -53,7 +57,8 @@ def run(parser, command, argv):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        with at_once():
+        with at_once(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
             command(parser.parse(argv))
             sys.stdout.flush()                  # a full disk or a closed pipe shows itself here
         return 0
@@ -84,7 +89,8 @@ def fail(parser, argv, code, error):
 def known(what, name, names):
     """`name` if it is one of the names, else a UsageError with the nearest."""
     if name not in names:
-        raise UsageError(f"unknown {what} {name!r}{nearest(name, names)} Known: {', '.join(names)}")
+        more = f", … ({len(names):,} in all)" if len(names) > MOST_NAMES else ""
+        raise UsageError(f"unknown {what} {name!r}{nearest(name, names)} Known: {', '.join(names[:MOST_NAMES])}{more}")
     return name
 
 
@@ -129,6 +135,19 @@ def add_data_dir(group):
 def add_network(parser):
     parser.add_argument("--network", metavar="FILE.py:FUNCTION",
                         help="makes the network, where it is your own: a checkpoint's code is never run")
+
+
+def add_weights(parser):
+    parser.add_argument("--weights", metavar="WEIGHTS",
+                        help="published or saved weights of a network by name: a .safetensors file, or "
+                             "hub:OWNER/REPO[@REVISION] (needs the extra `hub`)")
+
+
+def check_weights(weights):
+    """UsageError where --weights names a file that is not there."""
+    if weights is not None and not weights.startswith(PREFIX) and not os.path.exists(weights):
+        raise UsageError(f"--weights {weights}: expected a .safetensors file or hub:OWNER/REPO, got no such file; "
+                         "correct the path")
 
 
 def load_data(name, folder, **settings):

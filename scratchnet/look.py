@@ -1,4 +1,4 @@
-"""`look CHECKPOINT IMAGE`: what a trained network sees in an image, as three pictures."""
+"""`look CHECKPOINT|MODEL IMAGE`: what a trained network sees in an image, as three pictures."""
 
 import contextlib
 import itertools
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet import checkpoint, cli, plots
+from scratchnet import cli, plots
 from scratchnet.backend import to_device
 from scratchnet.plots.figures import printable
 from scratchnet.plots.steps import steps
 from scratchnet.predict import network_input, probabilities
+from scratchnet.trained import add_trained, open_trained
 
 FILES = FILTERS, MAPS, CAM = "filters.png", "feature_maps.png", "grad_cam.png"
 TOP = 5
@@ -19,11 +20,7 @@ TOP = 5
 
 def command(args):
     device = cli.choose_device(args)
-    try:
-        checkpoint.locate(args.checkpoint)
-    except FileNotFoundError as error:
-        raise cli.UsageError(str(error)) from None
-    model, saved = checkpoint.load_model(args.checkpoint, args.network)
+    model, saved = open_trained(args)
     known_layer(args.layer, model)
     if args.class_name is not None:
         cli.known("class", args.class_name, saved.class_names)
@@ -98,10 +95,8 @@ def unnamed(stem):
 def build_parser():
     parser = cli.Parser("look", "Show what a trained network sees in an image: its filters, what each layer makes of "
                                 "the image, and where the evidence for a class lies (Grad-CAM).")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT",
-                        help="a .safetensors file, or a run folder: its best one")
+    add_trained(parser)
     parser.add_argument("image", metavar="IMAGE", help="an image file")
-    cli.add_network(parser)
     parser.add_argument("--class", metavar="NAME", dest="class_name",
                         help="the class whose evidence is shown (default: the network's answer)")
     parser.add_argument("--layer", metavar="NAME", help="the layer that Grad-CAM looks at, such as conv2 (default: "

@@ -1,5 +1,6 @@
-"""`predict CHECKPOINT IMAGE...`: what a trained network takes images for."""
+"""`predict CHECKPOINT|MODEL IMAGE...`: what a trained network takes images for."""
 
+import functools
 import io
 import os
 import sys
@@ -7,41 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet import checkpoint, cli, plots
+from scratchnet import cli, plots
 from scratchnet.backend import array_like, to_device, to_host
 from scratchnet.data import DataError
+from scratchnet.data.ahead import Plan, Waiting, ahead, cores
 from scratchnet.files import write_atomically
 from scratchnet.layers.activation import Softmax
 from scratchnet.plots.figures import printable
 from scratchnet.plots.inputs import MOST
 from scratchnet.plots.steps import steps
+from scratchnet.trained import add_trained, batch_size, check_trained, open_trained
 
-BATCH_SIZE = 64
+BATCH_SIZE = 64                         # at most, of small images
 DIGITS = ("mnist", "mnist-sample")      # data sets whose images were all made in the way of digits.mnist_style
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ENLARGED = 280                          # pixels of the longer side of --show, at least
 
 
 def command(args):
-    try:
-        checkpoint.locate(args.checkpoint)
-    except FileNotFoundError as error:
-        raise cli.UsageError(str(error)) from None
+    check_trained(args)
     if args.show and any(os.path.exists(args.show) and os.path.samefile(args.show, image)
-                         for image in (*args.images, checkpoint.locate(args.checkpoint)) if os.path.exists(image)):
+                         for image in (*args.images, args.trained, args.weights or "") if os.path.exists(image)):
         raise cli.UsageError(f"--show {args.show}: expected a new picture, got one of the images; name another file")
     paths = image_paths(args.images)
     device = cli.choose_device(args)
-    model, saved = checkpoint.load_model(args.checkpoint, args.network)
-    check_preprocessing(args.checkpoint, saved)
+    model, saved = open_trained(args)
     model = to_device(model, device)
     top = min(args.top, len(saved.class_names))
     width = max(len(printable(path)) for path in paths)
     predictions, pictures, unread = [], [], 0
-    for batch in batches(paths):
-        found, images, errors = read(batch, saved)
+    for found, images, errors in batches(paths, saved):
         for error in errors:
-            print(f"scratchnet predict: {error}", file=sys.stderr)
+            say(f"scratchnet predict: {error}", sys.stderr)
         unread += len(errors)
         if not found:
             continue
@@ -52,9 +50,9 @@ def command(args):
             predictions.append({"image": str(path), "top": [
                 {"class": int(k), "name": saved.class_names[k], "probability": float(row[k])} for k in best]})
             if not args.json:
-                print(f"{one_line(path):<{width}}  {in_words(predictions[-1]['top'])}")
+                say(f"{one_line(path):<{width}}  {in_words(predictions[-1]['top'])}", sys.stdout)
     if args.json:
-        cli.print_json({"model": saved.model, "checkpoint": str(args.checkpoint), "predictions": predictions})
+        cli.print_json({"model": saved.model, "checkpoint": args.weights or args.trained, "predictions": predictions})
     if args.show and pictures:
         save_pictures(args.show, pictures, predictions)
     if unread:
@@ -79,32 +77,48 @@ def image_paths(images):
     return paths
 
 
-def batches(paths):
-    """Lists of at most BATCH_SIZE paths, with a bar on a terminal while they last, if there are several."""
+def batches(paths, saved):
+    """`read` of as many paths as go through the network together, the next ones read by threads meanwhile; with a bar
+    on a terminal while they last, if there are several batches."""
+    size = batch_size(BATCH_SIZE, saved.input_shape)
+    groups = [paths[first:first + size] for first in range(0, len(paths), size)]
     bar = None
-    if sys.stderr.isatty() and len(paths) > BATCH_SIZE:
+    if sys.stderr.isatty() and len(groups) > 1:
         from tqdm import tqdm
         bar = tqdm(total=len(paths), unit="image", leave=False, dynamic_ncols=True)
     try:
-        for first in range(0, len(paths), BATCH_SIZE):
-            yield paths[first:first + BATCH_SIZE]
+        made = ahead(lambda number: plan(groups[number], saved), len(groups), Waiting(cores()))
+        for batch, group in zip(made, groups):
+            yield batch
             if bar is not None:
-                bar.update(len(paths[first:first + BATCH_SIZE]))
+                bar.update(len(group))
     finally:
         if bar is not None:
             bar.close()
 
 
-def read(paths, saved):
-    """(paths that could be read, their images as `network_sees` has them, errors of the others)."""
-    found, images, errors = [], [], []
-    for path in paths:
+def say(line, file):
+    """Print a line, above the bar if there is one."""
+    bars = sys.modules.get("tqdm")
+    print(line, file=file) if bars is None else bars.tqdm.write(line, file=file)
+
+
+def plan(paths, saved):
+    """The Plan of (paths that could be read, their images as `network_sees` has them, errors of the others)."""
+    seen = [None] * len(paths)
+
+    def read(place):
         try:
-            images.append(network_sees(path, saved))
-            found.append(path)
+            seen[place] = network_sees(paths[place], saved)
         except DataError as error:
-            errors.append(error)
-    return found, images, errors
+            seen[place] = error
+        return 1
+
+    def sort():
+        errors = [image for image in seen if isinstance(image, DataError)]
+        found = [(path, image) for path, image in zip(paths, seen) if not isinstance(image, DataError)]
+        return [path for path, _ in found], [image for _, image in found], errors
+    return Plan([functools.partial(read, place) for place in range(len(paths))], sort)
 
 
 def network_sees(path, saved):
@@ -119,19 +133,13 @@ def network_sees(path, saved):
             return digits.mnist_style(pixels)
         except ValueError as error:
             raise DataError(f"{name}: {error}") from None
-    return read_pixels(path, name, saved.preprocessing.stored(saved.input_shape), saved.input_shape[2])
+    preprocessing, channels = saved.preprocessing, saved.input_shape[2]
+    return read_pixels(path, name, preprocessing.stored(saved.input_shape), channels, preprocessing.centre)
 
 
 def network_input(path, saved):
-    """The image in a file as the checkpoint's network takes it, float32 (H, W, C). Raises ValueError."""
-    check_preprocessing(path, saved)
+    """The image in a file as the checkpoint's network takes it, float32 (H, W, C). Raises DataError."""
     return saved.preprocessing(network_sees(path, saved)[np.newaxis])[0]
-
-
-def check_preprocessing(path, saved):
-    if saved.preprocessing is None:
-        raise ValueError(f"{path}: expected a network that takes images, got {saved.model or 'one of a script'}, "
-                         "which takes float arrays as that script makes them; call the model there")
 
 
 def probabilities(model, images):
@@ -172,10 +180,8 @@ def save_pictures(path, pictures, predictions):
 def build_parser():
     parser = cli.Parser("predict", "Say what a trained network takes images for. Digits of MNIST's networks may be "
                                    "dark on light or light on dark: they are made into what MNIST's are.")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT",
-                        help="a .safetensors file, or a run folder: its best one")
+    add_trained(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders: all images in them")
-    cli.add_network(parser)
     parser.add_argument("--top", metavar="N", type=cli.number(1, kind=int), default=5,
                         help="how many classes are named, the most probable first (default: 5)")
     parser.add_argument("--show", metavar="FILE", type=cli.png,

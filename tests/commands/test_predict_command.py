@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
+import tqdm
 from drawn_digits import mask, photograph
 from PIL import Image
 
@@ -113,6 +115,26 @@ def test_more_images_than_a_batch_are_predicted_as_one_by_one(folder, prediction
         assert entry["image"] == other["image"]
         assert [top["probability"] for top in entry["top"]] == \
             pytest.approx([top["probability"] for top in other["top"]], rel=1e-5)
+
+
+def test_on_a_terminal_a_bar_says_how_far_it_is_and_no_line_ends_up_behind_it(folder, capsys, monkeypatch):
+    for digit in range(5):
+        ink = mask(digit, np.random.default_rng(5), (60, 60), 40, (30, 30))
+        save(folder / "many" / f"{digit}.png", 255 - 255 * ink)
+    (folder / "many" / "3.png").write_bytes(b"no image")
+    class Eager(tqdm.tqdm):
+        def __init__(self, **settings):
+            super().__init__(**settings, mininterval=0)         # else it is drawn ten times a second at most
+
+    monkeypatch.setattr(tqdm, "tqdm", Eager)
+    monkeypatch.setattr(predict, "BATCH_SIZE", 2)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert predict.main([RUN, "many", "--top", "1"]) == 1
+    said = capsys.readouterr()
+    assert [line.split()[0].replace(os.sep, "/") for line in said.out.splitlines()] == \
+        [f"many/{digit}.png" for digit in (0, 1, 2, 4)]
+    assert "2/5" in said.err and "4/5" in said.err
+    assert "\rscratchnet predict: many/3.png" in said.err.replace(os.sep, "/")      # the bar was taken away before it
 
 
 def test_what_cannot_be_read_is_named_and_the_others_are_predicted(folder, capsys):
