@@ -103,7 +103,7 @@ def _torch(settings):
 
     def step():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(rival.forward(images), labels)
+        loss = rival.loss(images, labels)
         loss.backward()
         optimizer.step()
         return loss

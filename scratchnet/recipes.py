@@ -67,9 +67,20 @@ RECIPES = {
 }
 
 
-def find(model, dataset):
-    """The recipe of the pair, or the one for pairs without."""
-    return RECIPES.get((model, dataset), Recipe())
+# Deep networks without batch normalisation, whose gradients grow where a rate suits the others.
+PLAIN = ("alexnet", "alexnet_owt", "vgg11", "vgg13", "vgg16", "vgg19", "googlenet")
+PLAIN_LR = 1e-4
+# For a network that starts from published weights: little is left to learn, and large steps would undo what is there.
+FINE_TUNING = {"epochs": 10, "lr": 1e-4}
+HEAD_ALONE = {"epochs": 10, "lr": 0.002}    # one dense layer: as robust as they come
+
+
+def find(model, dataset, weights=None, frozen=False):
+    """The recipe of the pair, or the one for pairs without; another one for a network that starts from weights, of which
+    all but the head may be frozen."""
+    if weights:
+        return Recipe(**(HEAD_ALONE if frozen else FINE_TUNING))
+    return RECIPES.get((model, dataset)) or (Recipe(lr=PLAIN_LR) if model in PLAIN else Recipe())
 
 
 def adapt(recipe, **wishes):

@@ -28,7 +28,7 @@ CONFIG, METRICS, RESULT, SPLIT = "config.json", "metrics.jsonl", "result.json", 
 CURVES, CONFUSION, MISTAKES, FILTERS = "curves.png", "confusion.png", "mistakes.png", "filters.png"
 FILES = (CONFIG, METRICS, RESULT, CURVES, CONFUSION, MISTAKES, FILTERS, LAST, BEST)
 ENVIRONMENT = ("versions", "processor", "threads", "device")    # other ones may give other bits
-INCIDENTAL = ("command", "started", "asked_for", "source", "workers", "save_every")     # these cannot
+INCIDENTAL = ("command", "started", "asked_for", "source", "weights_source", "workers", "save_every")   # these cannot
 
 
 class RunFolderError(ValueError):

@@ -6,18 +6,20 @@ Only `bench` imports this file, and only where PyTorch is installed (the extra `
 import torch
 import torch.nn.functional as F
 
-from scratchnet.layers import (AvgPool2D, BatchNorm, Concat, Conv2D, Dense, Flatten, GlobalAvgPool2D, Identity, MaxPool2D,
-                               ReLU, Residual, Sequential, Sigmoid, Tanh)
+from scratchnet.layers import (AdaptiveAvgPool2D, Auxiliary, AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D,
+                               Dropout, Flatten, GlobalAvgPool2D, Identity, LocalResponseNorm, MaxPool2D, ReLU, Residual,
+                               SeparableConv2D, Sequential, Sigmoid, Tanh)
 from scratchnet.layers.geometry import resolve_padding
 
 
 class TorchRival:
-    """Eager PyTorch on NCHW tensors with the weights of `model`."""
+    """Eager PyTorch on NCHW tensors with the weights of `model`, in their dtype."""
 
     def __init__(self, model, threads, training):
         torch.set_num_threads(threads)
         self.model, self.training = model, training
         self.statistics = {}                     # id of our BatchNorm -> its running mean and variance
+        self.auxiliaries = []                    # (weight, logits) of the forward that has run
         self.weights = {}                        # id of our Parameter -> tensor in PyTorch's layout
         for parameter in model.parameters().values():
             array = parameter.value
@@ -25,7 +27,7 @@ class TorchRival:
                 array = array.transpose(3, 2, 0, 1)              # (KH, KW, C, F) -> (F, C, KH, KW)
             elif array.ndim == 2:
                 array = array.T                                  # (IN, OUT) -> (OUT, IN)
-            self.weights[id(parameter)] = torch.tensor(array.copy(), requires_grad=True)
+            self.weights[id(parameter)] = torch.tensor(array.copy(), requires_grad=parameter.trainable)
 
     def tensors(self, images, labels):
         """A batch as PyTorch takes it: NHWC -> NCHW."""
@@ -42,12 +44,22 @@ class TorchRival:
             found[name] = gradient.transpose(2, 3, 1, 0) if gradient.ndim == 4 else gradient.T
         return found
 
+    def loss(self, x, labels):
+        """Cross-entropy, that of the auxiliary classifiers included."""
+        self.auxiliaries.clear()
+        total = F.cross_entropy(self.forward(x), labels)
+        return sum((weight * F.cross_entropy(logits, labels) for weight, logits in self.auxiliaries), total)
+
     def forward(self, x, layer=None):
         """Logits; batch norm on the batch's statistics when training, else on the running ones."""
         layer = self.model if layer is None else layer
-        if isinstance(layer, Sequential):
-            for child in layer:
+        if isinstance(layer, (Sequential, SeparableConv2D)):
+            for child in layer.children().values():
                 x = self.forward(x, child)
+            return x
+        if isinstance(layer, Auxiliary):
+            if self.training and layer.children():
+                self.auxiliaries.append((layer.weight, self.forward(x, layer.children()["head"])))
             return x
         if isinstance(layer, Residual):
             children = layer.children()
@@ -77,6 +89,12 @@ def _conv(rival, layer, x):
                     layer.groups)
 
 
+def _depthwise_conv(rival, layer, x):
+    x, padding = rival.padded(layer, x, layer.kernel_size, layer.dilation)
+    return F.conv2d(x, rival.weight(layer.weight), rival.weight(layer.bias), layer.strides, padding, layer.dilation,
+                    x.shape[1])
+
+
 def _max_pool(rival, layer, x):
     x, padding = rival.padded(layer, x, layer.pool_size, layer.dilation, float("-inf"))
     return F.max_pool2d(x, layer.pool_size, layer.strides, padding, layer.dilation, layer.ceil_mode)
@@ -104,16 +122,27 @@ def _relu(rival, layer, x):
     return x if max_value is None else x.clamp(max=max_value)
 
 
+def _dropout(rival, layer, x):
+    if rival.training and layer.rate:
+        raise ValueError(f"{layer.label()}: the masks of two engines differ, so what they compute cannot be compared; set "
+                         "its rate to 0")
+    return x
+
+
 def _flatten(rival, layer, x):
     return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)      # our order: (H, W, C)
 
 
 LEAVES = {
     Conv2D: _conv,
+    DepthwiseConv2D: _depthwise_conv,
     Dense: lambda rival, layer, x: F.linear(x, rival.weight(layer.weight), rival.weight(layer.bias)),
     MaxPool2D: _max_pool,
     AvgPool2D: _avg_pool,
     GlobalAvgPool2D: lambda rival, layer, x: x.mean((2, 3)),
+    AdaptiveAvgPool2D: lambda rival, layer, x: F.adaptive_avg_pool2d(x, layer.output_size),
+    LocalResponseNorm: lambda rival, layer, x: F.local_response_norm(x, layer.size, layer.alpha, layer.beta, layer.k),
+    Dropout: _dropout,
     BatchNorm: _batch_norm,
     Flatten: _flatten,
     Tanh: lambda rival, layer, x: torch.tanh(x),

@@ -10,12 +10,15 @@ from scratchnet.backend import to_device
 from scratchnet.checkpoint import BEST, LAST
 from scratchnet.data import Batches, Preprocessing, augment, split_validation
 from scratchnet.evaluate import result, score, verdict
+from scratchnet.files import sha256
 from scratchnet.fit import fit
+from scratchnet.heads import freeze_backbone
 from scratchnet.lock import Locked, locked
 from scratchnet.run_folder import RunFolder, RunFolderError
 from scratchnet.signals import Stopped, after_this_batch
 from scratchnet.sizing import Network, in_words, sized_for
 from scratchnet.train_options import WISHES, build_parser
+from scratchnet.weights import load_weights
 
 
 def command(args):
@@ -23,9 +26,13 @@ def command(args):
     try:
         network = Network(args.model)
         cli.known_dataset(args.dataset)
-        asked = recipes.adapt(recipes.find(args.model, args.dataset), **wishes)
+        begun = {"weights": args.weights, "frozen": args.freeze_backbone}
+        asked = recipes.adapt(recipes.find(args.model, args.dataset, **begun), **wishes)
         if asked.augment:
             augment.parse(asked.augment, classes=2, fill=(0,), seed=0)      # a wrong name is an error before any data
+        if args.freeze_backbone and not args.weights:
+            raise ValueError("--freeze-backbone keeps the backbone as --weights has it, and there are none: name them")
+        cli.check_weights(args.weights)
         if args.tensorboard:
             tensorboard.check()
         outside(args.dataset, args.out or "runs")
@@ -35,10 +42,12 @@ def command(args):
     device = cli.choose_device(args)
 
     splits = cli.load_data(args.dataset, args.data_dir, validation_fraction=asked.validation_fraction)
-    recipe = recipes.adapt(recipes.find(args.model, splits.name), **wishes)     # it may have become the sample
-    model = network.made_for(splits, args.image_size, args.seed)
-    sized = sized_for(splits, model.input_shape)
-    preprocessing = Preprocessing.for_input(sized, model.input_shape)
+    recipe = recipes.adapt(recipes.find(args.model, splits.name, **begun), **wishes)    # it may have become the sample
+    model = network.made_for(splits, args.image_size, args.seed, with_weights=bool(args.weights))
+    loaded = load_weights(model, args.weights) if args.weights else None
+    if args.freeze_backbone:
+        freeze_backbone(model)
+    sized, preprocessing = prepared(splits, model.input_shape, loaded and loaded.preprocessing)
     words = in_words(splits, model.input_shape, preprocessing)
     train, validation = batches(sized, preprocessing, recipe, args)
     optimizer = recipe.make_optimizer(to_device(model, device).parameters())
@@ -47,7 +56,8 @@ def command(args):
              "summary": repr(model), "dataset": {"name": splits.name, "checksum": splits.checksum}}
     settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
                 **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
-                "save_every": args.save_every}
+                "save_every": args.save_every, "freeze_backbone": args.freeze_backbone or None,
+                "weights": loaded and (loaded.sha256 or sha256(loaded.path)), "weights_source": loaded and loaded.source}
     try:
         path = path or run_folder.unnamed(f"{network.label}-{splits.name}", args.resume)
         with locked(path):
@@ -63,6 +73,16 @@ def command(args):
     say(values, path, args.json)
 
 
+def prepared(splits, input_shape, published=None):
+    """(splits whose files are read as wanted, Preprocessing): that of the weights if there are any, for it belongs to
+    them; of weights that say nothing of the size of images, mean and standard deviation."""
+    if published is not None and published.size is not None:
+        return sized_for(splits, input_shape, published), published
+    sized = sized_for(splits, input_shape)
+    made = Preprocessing.for_input(sized, input_shape)
+    return sized, made if published is None else dataclasses.replace(made, mean=published.mean, std=published.std)
+
+
 def outside(dataset, out):
     """RunFolderError where the run would be written among the images, and be taken for some of them the next time."""
     images, run = Path(dataset).resolve(), Path(out).resolve()
@@ -72,10 +92,11 @@ def outside(dataset, out):
 
 
 def announce(label, splits, words, model, parts, path):
-    parameters = sum(parameter.value.size for parameter in model.parameters().values())
+    sizes, trained = zip(*((p.value.size, p.value.size * p.trainable) for p in model.parameters().values()))
+    learnt = "" if sizes == trained else f", {sum(trained):,} of them trained"
     train, validation, test = (len(part) for part in parts)
-    print(f"{label} on {splits.name}: {parameters:,} parameters, {len(splits.class_names)} classes, {words}; {train:,} to "
-          f"train, {validation:,} to validate, {test:,} to test; into {path}", file=sys.stderr, flush=True)
+    print(f"{label} on {splits.name}: {sum(sizes):,} parameters{learnt}, {len(splits.class_names)} classes, {words}; "
+          f"{train:,} to train, {validation:,} to validate, {test:,} to test; into {path}", file=sys.stderr, flush=True)
 
 
 def batches(splits, preprocessing, recipe, args):
@@ -88,9 +109,8 @@ def batches(splits, preprocessing, recipe, args):
         fill = tuple(255 * mean for mean in preprocessing.mean)
         change = augment.parse(recipe.augment, len(splits.class_names), fill, args.seed)
         if change.source_scale != 1:        # it crops: files are read larger, and arrays brought back to their size
-            height, width = preprocessing.size or splits.image_shape[:2]
-            train = train.sized(round(change.source_scale * height), round(change.source_scale * width))
-            before = dataclasses.replace(preprocessing, size=(height, width))
+            before = preprocessing.covering(splits.image_shape[:2])
+            train = train.sized(*(round(change.source_scale * side) for side in before.size))
     return (Batches(train.images, train.labels, recipe.batch_size, args.seed, True, before, change, args.workers),
             Batches(validation.images, validation.labels, recipe.batch_size, args.seed, False, preprocessing,
                     workers=args.workers))

@@ -21,7 +21,8 @@ def augmentation(text):
 def build_parser(argv):
     """The options, with the defaults of the pair that is named, or of pairs without a recipe."""
     asked = [next((word for word in argv if word in names), "") for names in (models.names(), data.names())]
-    recipe = recipes.find(*asked)
+    recipe = recipes.find(*asked, weights=any(word.partition("=")[0] == "--weights" for word in argv),
+                          frozen="--freeze-backbone" in argv)
     reached = f" This one reached {recipe.reached}." if recipe.reached else ""
     parser = cli.Parser("train", "Train a network, keep the best epoch, score it once on the test set.",
                         epilog=f"Defaults are the recipe's: name MODEL and DATASET to see it.{reached}")
@@ -50,6 +51,9 @@ def build_parser(argv):
                             f"{recipe.augmentation} (default: {recipe.augment or 'none'})")
     add("--workers", "N", count, "threads that decode and augment beside the step", "one for each core")
     group = parser.add_argument_group("training")
+    cli.add_weights(group)
+    group.add_argument("--freeze-backbone", action="store_true",
+                       help="train the head alone, the last dense layer; the rest stays as --weights has it, to the bit")
     add("--epochs", "N", count, "passes over the training set", recipe.epochs)
     add("--batch-size", "N", count, "images a step", recipe.batch_size)
     names = tuple(recipes.OPTIMIZERS)

@@ -2,9 +2,9 @@
 
     python tests/mutants.py [--only WORDS] [--jobs N]
 
-First the tests that are to catch them must pass on an unmutated copy of the checkout. Then each mutant of
-`mutants_kernels.py` and `mutants_engine.py` is written into a copy and its tests run again. It is caught when an
-assertion fails: an error of import, name, type or compilation would also stop a mutant that is nonsense, so it does
+First the tests that are to catch them must pass on an unmutated copy of the checkout. Then each mutant of the
+`mutants_*.py` beside this file is written into a copy and its tests run again. It is caught when an assertion fails:
+an error of import, name, type or compilation would also stop a mutant that is nonsense, so it does
 not count.
 Exit code 0 when all are caught, 1 otherwise. About twelve minutes on two cores, most of them compiling kernels.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import mutants_engine  # noqa: F401: fills MUTANTS
 import mutants_kernels  # noqa: F401
+import mutants_zoo  # noqa: F401
 from mutant_rows import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[1]

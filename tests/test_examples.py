@@ -68,3 +68,10 @@ def test_the_three_convolutions_agree_and_are_timed():
                                                                                     printed, re.MULTILINE)}
     assert list(times) == ["loops in Python", "im2col", "loops in Numba", "kernels/cpu"], printed
     assert times["loops in Python"] > 5 * max(times["im2col"], times["loops in Numba"]), printed      # 1000 times here
+
+
+def test_a_new_head_learns_on_weights_in_the_published_layout_and_nothing_else_does():
+    printed = run("fine_tune")
+    assert "changed: fc.weight, fc.bias\n" in printed
+    accuracy = re.search(r"accuracy on 100 unseen digits: (\d+)%", printed)
+    assert accuracy and int(accuracy[1]) > 25, printed                    # 10% is chance

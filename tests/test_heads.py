@@ -5,7 +5,8 @@ import pytest
 
 import scratchnet as sn
 from scratchnet.heads import auxiliaries, freeze_backbone, head
-from scratchnet.layers import (Auxiliary, BatchNorm, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Residual, Sequential)
+from scratchnet.layers import (Auxiliary, BatchNorm, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Residual,
+                               Sequential)
 
 
 def network():
