@@ -73,9 +73,9 @@ def input_shape(name):
 def create(name, input_shape=None, classes=None, seed=0, weights=None):
     """The network `name`, initialised from `seed`: parameters exist, and every shape has been checked.
 
-    input_shape (H, W, C) and classes default to the paper's. weights: a file, or hub:OWNER/REPO, for load_weights, which
-    may leave the head as it is initialised, and says so. ValueError for an unknown name, with the nearest one, and for an
-    image that is too small, with the layer and the least size that works.
+    input_shape (H, W, C) and classes default to the paper's. weights: a file, or hub:OWNER/REPO, for load_weights,
+    which may leave the head as it is initialised, and says so. ValueError for an unknown name, with the nearest one,
+    and for an image that is too small, with the layer and the least size that works.
     """
     model = _made(name, input_shape, classes, lambda model, shape: model.init(seed, shape))
     if weights is not None:
@@ -110,7 +110,7 @@ def _made(name, input_shape, classes, init):
 
 
 def least_size(model, input_shape):
-    """(H, W), the least image that contains this one (H, W, C) and is large enough for a model without parameters yet."""
+    """(H, W) of the least image that contains this one (H, W, C) and is large enough. model: without parameters yet."""
     for side in itertools.count(1):
         height, width = max(side, input_shape[0]), max(side, input_shape[1])
         try:

@@ -5,7 +5,6 @@ import warnings
 import golden
 import numpy as np
 import pytest
-from blank import blank, size
 from shrunken import check_gradients, shrunken
 
 import scratchnet as sn
@@ -36,7 +35,7 @@ AGREEMENT = 1e-4            # of the logits' standard deviation, in float32; at 
 def network(request):
     """(name, its key in zoo.json, the network with the golden weights); one at a time, as the largest has 220 MB."""
     key = PUBLISHED[request.param]
-    return request.param, key, golden.load(blank(request.param), key)
+    return request.param, key, golden.load(sn.models.blank(request.param), key)
 
 
 def auxiliaries(layer):
@@ -44,6 +43,10 @@ def auxiliaries(layer):
     if isinstance(layer, Auxiliary):
         return [layer]
     return [found for child in layer.children().values() for found in auxiliaries(child)]
+
+
+def size(layer):
+    return sum(parameter.value.size for parameter in layer.parameters().values())
 
 
 def check_numbers(name, model):
@@ -60,7 +63,7 @@ def test_numbers_of_parameters_are_the_published_ones(network):
 
 
 def test_the_papers_googlenet_has_the_papers_numbers():
-    check_numbers("googlenet", blank("googlenet"))
+    check_numbers("googlenet", sn.models.blank("googlenet"))
 
 
 def test_the_papers_googlenet_has_the_shapes_of_table_1_and_the_norms_of_figure_3():
