@@ -26,7 +26,7 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one-line errors, nearest names, and --option never cut short to something else."""
+    """argparse, with short errors, nearest names, and --option never cut short to something else."""
 
     def __init__(self, name, description, **settings):
         super().__init__(prog=f"scratchnet {name}", description=description, allow_abbrev=False, **settings)
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser, command, argv):
-    """Parse argv, call command(args), and return the exit code. Errors become one line on stderr."""
+    """Parse argv, call command(args), and return the exit code. Errors become words on stderr."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # not in a notebook
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -76,7 +76,7 @@ def run(parser, command, argv):
 
 def fail(parser, argv, code, error):
     """Print the error's words where they were written for users, and its kind, too, where they were not."""
-    words = "; ".join(line.strip() for line in str(error).splitlines())
+    words = "\n".join(line.rstrip() for line in str(error).splitlines())      # lists, and lines of code to copy
     if "--traceback" in argv:
         traceback.print_exception(error)
     elif isinstance(error, (UsageError, ValueError, RuntimeError, FloatingPointError, OSError)) and words:
@@ -139,8 +139,8 @@ def add_network(parser):
 
 def add_weights(parser):
     parser.add_argument("--weights", metavar="WEIGHTS",
-                        help="published or saved weights of a network by name: a .safetensors file, or "
-                             "hub:OWNER/REPO[@REVISION] (needs the extra `hub`)")
+                        help="published or saved weights of a network by name: a .safetensors file, a run "
+                             "folder (its best checkpoint), or hub:OWNER/REPO[@REVISION] (needs the extra `hub`)")
 
 
 def check_weights(weights):

@@ -50,6 +50,7 @@ def gradcheck(layer_or_loss, x, dtype="float64", eps=1e-6, rtol=None, atol=None,
     float64 on the reference. An element passes where |a - n| <= atol + rtol |n|, by default rtol 1e-5 and atol 1e-7 in
     float64, 1e-3 and 1e-4 in float32. samples: how many elements of each array are compared (default: all). labels: L
     is model.loss(x, labels), auxiliary classifiers and all, which has a gradient for the parameters only.
+    Batch norms must see more than a few values a channel: of two, the slope changes within eps.
     The layer is as before afterwards: a copy is checked. Raises GradientError with name, index and both values, and
     where every gradient is zero; a single parameter without any gradient is a warning with its name.
     """

@@ -4,11 +4,16 @@ from scratchnet.layers import Auxiliary, Dense
 
 
 def head(model):
-    """The Dense that ends `model`. ValueError where its last parameters are not those of one."""
+    """The Dense that ends `model`, which is initialised.
+
+    ValueError where a layer behind the last one has weights of its own, learnt or fixed (LeNet-5 of 1998 ends in
+    distances to a code for each class), or another number of outputs.
+    """
     for leaf in reversed(_outside_auxiliaries(model)):
-        if leaf.parameters():
-            if isinstance(leaf, Dense):
-                return leaf
+        if isinstance(leaf, Dense):
+            return leaf
+        weighted = any(array.dtype.kind == "f" for array in leaf.state_dict().values())
+        if weighted or leaf.checked_output_shape(leaf.input_shape) != leaf.input_shape:
             break
     raise ValueError(f"{model.label()}: expected a network that ends in a Dense layer, its head, got none")
 

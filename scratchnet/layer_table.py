@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from scratchnet.describe import kind, sizes
+from scratchnet.heads import auxiliaries
 from scratchnet.layers import Auxiliary, Concat, Flatten, Residual
 from scratchnet.layers.tree import AGAIN, branches
 from scratchnet.receptive_field import Field, fields
@@ -47,10 +48,10 @@ def summary(model, batch=None, depth=None):
 
 def rows(model, batch=1, depth=None):
     """A Row for each layer, in order; one without a shape where a shared layer stands again."""
-    seen_by, spare, table = fields(model), _ids_in_auxiliaries(model, False), []
-    leaf = [("", model.path or "model", model, True)]
-    for drawn, name, layer, first in branches(model) if model.children() else leaf:
-        level = (len(drawn) + 1) // 3                       # a branch is drawn with three characters, the last with two
+    seen_by, table = fields(model), []
+    spare = {id(layer) for auxiliary in auxiliaries(model) for _, _, _, layer, _ in branches(auxiliary)}
+    leaf = [(1, "", model.path or "model", model, True)]
+    for level, drawn, name, layer, first in branches(model) if model.children() else leaf:
         row = Row(f"{drawn[3:]} {name}" if level > 1 else name, layer)      # the outermost need no branches
         if first:
             row.output_shape = layer.checked_output_shape(layer.input_shape)
@@ -75,7 +76,7 @@ def totals(model, batch=1):
     """
     _check(model)
     parameters = model.parameters().values()
-    spare = {id(p) for layer in _ids_in_auxiliaries(model, False).values() for p in layer._parameters.values()}
+    spare = {id(p) for auxiliary in auxiliaries(model) for p in auxiliary.parameters().values()}
     buffers = [own[key] for _, own, key in model._entries("_buffers")]
     return {"parameters": sum(p.value.size for p in parameters),
             "parameters_in_auxiliaries": sum(p.value.size for p in parameters if id(p) in spare),
@@ -102,10 +103,12 @@ def as_dict(row):
 
 def in_bytes(count):
     """"1.3 kB", "102.2 MB"."""
-    for unit, word in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:,.1f} {word}"
-    return f"{count} B"
+    if count < 1000:
+        return f"{count} B"
+    for unit, word in ((1e3, "kB"), (1e6, "MB")):
+        if round(count / unit, 1) < 1000:
+            return f"{count / unit:.1f} {word}"
+    return f"{count / 1e9:,.1f} GB"
 
 
 def _check(model):
@@ -140,11 +143,3 @@ def _output_bytes(layer):
     if isinstance(layer, (Flatten, Auxiliary)) or (layer.children() and not isinstance(layer, (Residual, Concat))):
         return 0
     return math.prod(layer.checked_output_shape(layer.input_shape)) * FLOAT
-
-
-def _ids_in_auxiliaries(layer, inside):
-    """{id: layer} of all layers in auxiliary classifiers, which inference has not got."""
-    found = {id(layer): layer} if inside else {}
-    for child in layer.children().values():
-        found |= _ids_in_auxiliaries(child, inside or isinstance(layer, Auxiliary))
-    return found

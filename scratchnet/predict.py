@@ -99,8 +99,8 @@ def batches(paths, saved):
 
 def say(line, file):
     """Print a line, above the bar if there is one."""
-    bars = sys.modules.get("tqdm")
-    print(line, file=file) if bars is None else bars.tqdm.write(line, file=file)
+    from tqdm import tqdm
+    tqdm.write(line, file=file)
 
 
 def plan(paths, saved):

@@ -58,7 +58,8 @@ def _walk(layer, field, found):
         made = field if isinstance(layer, (Sequential, SeparableConv2D)) else field._replace(known=False)
         for child in children:
             made = _walk(child, made, found)
-    return found.setdefault(id(layer), made)
+    found.setdefault(id(layer), made)           # of the first place where a shared layer stands
+    return made
 
 
 def _behind(leaf, field):

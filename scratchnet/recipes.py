@@ -78,9 +78,10 @@ HEAD_ALONE = {"epochs": 10, "lr": 0.002}    # one dense layer: as robust as they
 def find(model, dataset, weights=None, frozen=False):
     """The recipe of the pair, or the one for pairs without; another one for a network that starts from weights, of which
     all but the head may be frozen."""
-    if weights:
-        return Recipe(**(HEAD_ALONE if frozen else FINE_TUNING))
-    return RECIPES.get((model, dataset)) or (Recipe(lr=PLAIN_LR) if model in PLAIN else Recipe())
+    usual = RECIPES.get((model, dataset)) or (Recipe(lr=PLAIN_LR) if model in PLAIN else Recipe())
+    if weights:         # the same images for validation as ever: weights of that pair have not been trained on them
+        return Recipe(**(HEAD_ALONE if frozen else FINE_TUNING), validation_fraction=usual.validation_fraction)
+    return usual
 
 
 def adapt(recipe, **wishes):

@@ -26,17 +26,13 @@ class Network:
             return self.own.build(input_shape, classes, seed)
         return models.create(self.name, input_shape, classes, seed)
 
-    def made_for(self, splits, size, seed, with_weights=False):
+    def made_for(self, splits, size, seed):
         """The model, initialised, for `size` (H, W) if that is given, else for images as they are where they fit.
 
         Images a little smaller than the network's usual ones are padded to those. Where a network cannot be made for
-        the images, or they have no size of their own, it is made as usual, and they are resized. A network that
-        starts from weights is made as usual, for those are of such images.
+        the images, or they have no size of their own, it is made as usual, and they are resized.
         """
         usual, classes, channels = self.usual_shape(), len(splits.class_names), splits.channels
-        if with_weights:
-            usual = usual or (*UNTOLD, channels)
-            return self.build((*(size or usual[:2]), usual[2]), classes, seed)
         if size:
             return self.build((*size, channels), classes, seed)
         fixed = self.own and usual and "input_shape" not in self.own.parameters
@@ -55,6 +51,18 @@ class Network:
             if height >= larger[0] and width >= larger[1]:
                 raise ValueError(f"{error} (--image-size sets the size of the images)") from None
             return self.build((*larger, channels), classes, seed)
+
+    def made_for_weights(self, shape, splits, size, seed):
+        """The model, initialised, for images as its weights know them: of `shape` (H, W, C), or the usual one where
+        that is None, and of `size` (H, W) if that is given. ValueError for arrays with other channels; image files are
+        read as wanted."""
+        height, width, channels = shape or self.usual_shape() or (*UNTOLD, splits.channels)
+        height, width = size or (height, width)
+        if splits.image_shape is not None and splits.channels != channels:
+            raise ValueError(f"{splits.name}: the model expects {height}x{width}x{channels} images, got "
+                             f"{'x'.join(map(str, splits.image_shape))}; weights are for as many channels as they were "
+                             "trained with: take a folder of image files, which are read as wanted, or no --weights")
+        return self.build((height, width, channels), len(splits.class_names), seed)
 
 
 def size_of(splits):

@@ -18,35 +18,17 @@ from scratchnet.run_folder import RunFolder, RunFolderError
 from scratchnet.signals import Stopped, after_this_batch
 from scratchnet.sizing import Network, in_words, sized_for
 from scratchnet.train_options import WISHES, build_parser
-from scratchnet.weights import load_weights
+from scratchnet.weights import image_shape, load_weights, opened
 
 
 def command(args):
-    wishes = {name: getattr(args, name) for name in WISHES}
-    try:
-        network = Network(args.model)
-        cli.known_dataset(args.dataset)
-        begun = {"weights": args.weights, "frozen": args.freeze_backbone}
-        asked = recipes.adapt(recipes.find(args.model, args.dataset, **begun), **wishes)
-        if asked.augment:
-            augment.parse(asked.augment, classes=2, fill=(0,), seed=0)      # a wrong name is an error before any data
-        if args.freeze_backbone and not args.weights:
-            raise ValueError("--freeze-backbone keeps the backbone as --weights has it, and there are none: name them")
-        cli.check_weights(args.weights)
-        if args.tensorboard:
-            tensorboard.check()
-        outside(args.dataset, args.out or "runs")
-        path = None if args.out is None else run_folder.named(args.out, args.resume)
-    except (ValueError, RuntimeError) as error:
-        raise cli.UsageError(str(error)) from None
+    network, path = check(args)
     device = cli.choose_device(args)
 
-    splits = cli.load_data(args.dataset, args.data_dir, validation_fraction=asked.validation_fraction)
-    recipe = recipes.adapt(recipes.find(args.model, splits.name, **begun), **wishes)    # it may have become the sample
-    model = network.made_for(splits, args.image_size, args.seed, with_weights=bool(args.weights))
-    loaded = load_weights(model, args.weights) if args.weights else None
-    if args.freeze_backbone:
-        freeze_backbone(model)
+    splits = cli.load_data(args.dataset, args.data_dir,
+                           validation_fraction=recipe_for(args, args.dataset).validation_fraction)
+    recipe = recipe_for(args, splits.name)                                  # it may have become the sample
+    model, loaded = first_model(network, splits, args)
     sized, preprocessing = prepared(splits, model.input_shape, loaded and loaded.preprocessing)
     words = in_words(splits, model.input_shape, preprocessing)
     train, validation = batches(sized, preprocessing, recipe, args)
@@ -57,7 +39,8 @@ def command(args):
     settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
                 **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
                 "save_every": args.save_every, "freeze_backbone": args.freeze_backbone or None,
-                "weights": loaded and (loaded.sha256 or sha256(loaded.path)), "weights_source": loaded and loaded.source}
+                "weights": loaded and (loaded.sha256 or sha256(loaded.path)),
+                "weights_source": loaded and loaded.source}
     try:
         path = path or run_folder.unnamed(f"{network.label}-{splits.name}", args.resume)
         with locked(path):
@@ -71,6 +54,43 @@ def command(args):
     except (Locked, RunFolderError) as error:
         raise cli.UsageError(str(error)) from None
     say(values, path, args.json)
+
+
+def check(args):
+    """(Network, the run folder that --out names or None). UsageError for what can be known before any data are read."""
+    try:
+        network = Network(args.model)
+        cli.known_dataset(args.dataset)
+        recipe = recipe_for(args, args.dataset)
+        if recipe.augment:
+            augment.parse(recipe.augment, classes=2, fill=(0,), seed=0)     # raises for a wrong name
+        if args.freeze_backbone and not args.weights:
+            raise ValueError("--freeze-backbone keeps the backbone as --weights has it, and there are none: name them")
+        cli.check_weights(args.weights)
+        if args.tensorboard:
+            tensorboard.check()
+        outside(args.dataset, args.out or "runs")
+        return network, None if args.out is None else run_folder.named(args.out, args.resume)
+    except (ValueError, RuntimeError) as error:
+        raise cli.UsageError(str(error)) from None
+
+
+def recipe_for(args, dataset):
+    found = recipes.find(args.model, dataset, weights=args.weights, frozen=args.freeze_backbone)
+    return recipes.adapt(found, **{name: getattr(args, name) for name in WISHES})
+
+
+def first_model(network, splits, args):
+    """(model, Loaded or None): drawn at random for the images, or, with --weights, made for those that they are for."""
+    if not args.weights:
+        return network.made_for(splits, args.image_size, args.seed), None
+    with opened(args.weights) as source:
+        shape = image_shape(network.name, source)
+        model = network.made_for_weights(shape, splits, args.image_size, args.seed)
+        loaded = load_weights(model, source)
+    if args.freeze_backbone:
+        freeze_backbone(model)
+    return model, loaded
 
 
 def prepared(splits, input_shape, published=None):
@@ -92,10 +112,11 @@ def outside(dataset, out):
 
 
 def announce(label, splits, words, model, parts, path):
-    sizes, trained = zip(*((p.value.size, p.value.size * p.trainable) for p in model.parameters().values()))
-    learnt = "" if sizes == trained else f", {sum(trained):,} of them trained"
+    parameters = model.parameters().values()
+    size, trained = sum(p.value.size for p in parameters), sum(p.value.size for p in parameters if p.trainable)
+    learnt = "" if trained == size else f", {trained:,} of them trained"
     train, validation, test = (len(part) for part in parts)
-    print(f"{label} on {splits.name}: {sum(sizes):,} parameters{learnt}, {len(splits.class_names)} classes, {words}; "
+    print(f"{label} on {splits.name}: {size:,} parameters{learnt}, {len(splits.class_names)} classes, {words}; "
           f"{train:,} to train, {validation:,} to validate, {test:,} to test; into {path}", file=sys.stderr, flush=True)
 
 

@@ -4,10 +4,10 @@ import os
 
 from scratchnet import checkpoint, cli, models
 from scratchnet.data import imagenet
-from scratchnet.weights import head_classes, load_weights
+from scratchnet.weights import head_classes, image_shape, load_weights, opened
 
 MOST = 0.9          # of a thousand names: the others are spelt in yet another way
-PIXELS = 1 << 20    # of the images that go through a network together: 1.6 GB where a layer makes 64 channels of them
+PIXELS = 1 << 20    # of the images that go through a network together: 64 channels of so many take 0.27 GB
 
 
 def add_trained(parser):
@@ -57,10 +57,11 @@ def open_trained(args):
 
 
 def open_weights(name, weights):
-    """The same for the network `name` with published weights, for as many classes as they have."""
-    classes = head_classes(name, weights)
-    model = models.blank(name, classes=classes)
-    loaded = load_weights(model, weights)
+    """The same for the network `name` with published weights, for the classes and images that they are for."""
+    with opened(weights) as source:
+        shape, classes = image_shape(name, source), head_classes(name, source)
+        model = models.blank(name, shape, classes)
+        loaded = load_weights(model, source)
     if loaded.preprocessing is None:
         raise ValueError(f"{weights}: expected weights that say how images are made into what the network takes, got "
                          f"none that is known for {name}; load them in a script, with a Preprocessing of your own")

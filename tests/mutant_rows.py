@@ -1,6 +1,7 @@
 """How the tables of mutants are written: what stands in place of what, and the tests that are to notice.
 
-`old` occurs exactly once in `file`; `tests` is what pytest is given, a file or a test in it.
+`old` occurs exactly once in `file`; `tests` is what pytest is given, a file,
+a test in it or a row of that, test[…].
 """
 
 from typing import NamedTuple

@@ -5,8 +5,8 @@ import pytest
 
 import scratchnet as sn
 from scratchnet.heads import auxiliaries, freeze_backbone, head
-from scratchnet.layers import (Auxiliary, BatchNorm, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Residual,
-                               Sequential)
+from scratchnet.layers import (Auxiliary, BatchNorm, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer,
+                               ReLU, Residual, Sequential)
 
 
 def network():
@@ -24,6 +24,13 @@ def images(n=4):
     return rng.standard_normal((n, 8, 8, 2), dtype=np.float32), rng.integers(0, 3, n)
 
 
+class Half(Layer):
+    """y = x[:, :n/2]."""
+
+    def output_shape(self, input_shape):
+        return (input_shape[0] // 2,)
+
+
 def test_the_head_is_the_last_dense_outside_of_auxiliaries():
     model = network()
     assert head(model).path == "end.fc"
@@ -31,9 +38,21 @@ def test_the_head_is_the_last_dense_outside_of_auxiliaries():
 
 
 def test_a_network_that_ends_otherwise_has_no_head():
-    model = Sequential(Dense(3), BatchNorm())
-    with pytest.raises(ValueError, match="ends in a Dense layer"):
-        head(model)
+    scaled, halved = Sequential(Dense(4), BatchNorm()), Sequential(Dense(4), Half())
+    for model in (scaled, halved):
+        model.init(0, (4,))
+    as_many = sn.models.blank("lenet5_1998", classes=84)                    # distances, as units in F6
+    for model in (scaled, halved, as_many):
+        with pytest.raises(ValueError, match="ends in a Dense layer"):
+            head(model)
+    with pytest.raises(ValueError, match="lenet5_1998: expected a network that ends in a Dense"):
+        freeze_backbone(sn.models.blank("lenet5_1998"))
+
+
+def test_dropout_and_activations_behind_the_head_are_passed_over():
+    model = Sequential(Dense(3), Dropout(0.1), ReLU())
+    model.init(0, (4,))
+    assert head(model).path == "0"
 
 
 def test_only_the_head_learns_and_everything_else_keeps_its_bits():

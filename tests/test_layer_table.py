@@ -80,6 +80,13 @@ def test_parameters_are_told_with_and_without_auxiliary_classifiers_and_frozen_o
         f"{PARAMETERS - 224:,} of them trained; {WORK:,} multiply-adds for one image")
 
 
+def test_an_auxiliary_classifier_that_is_left_out_makes_no_output():
+    model = sn.Sequential(aux=sn.Auxiliary(sn.Sequential(sn.MaxPool2D(3), sn.Flatten(), sn.Dense(2)), weight=0.3))
+    with pytest.warns(UserWarning, match="aux"):
+        model.init(0, (2, 2, 1))
+    assert totals(model)["activation_bytes"] == 0
+
+
 def test_a_single_layer_has_a_summary_too():
     layer = sn.Dense(3)
     layer.init(0, (4,))
@@ -94,7 +101,8 @@ def test_a_model_without_shapes_is_refused():
             table(sn.Sequential(sn.Dense(3)))
 
 
-@pytest.mark.parametrize("count, words", [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (102_228_128, "102.2 MB"),
-                                          (2_500_000_000, "2.5 GB")])
+@pytest.mark.parametrize("count, words", [
+    (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_900, "999.9 kB"), (999_999, "1.0 MB"), (102_228_128, "102.2 MB"),
+    (999_999_999, "1.0 GB"), (2_500_000_000, "2.5 GB")])
 def test_bytes_are_told_in_the_unit_that_fits(count, words):
     assert in_bytes(count) == words

@@ -39,7 +39,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name):
         sn.models.create(name)
 
 
-@pytest.mark.parametrize("classes", [0, -1, 2.5, "ten"])
+@pytest.mark.parametrize("classes", [0, -1, 2.5, "ten", True])
 def test_classes_must_be_a_positive_int(classes):
     with pytest.raises(ValueError, match="classes"):
         sn.models.create("lenet5", classes=classes)
@@ -48,3 +48,12 @@ def test_classes_must_be_a_positive_int(classes):
 def test_every_name_can_be_made_and_prints_as_a_tree():
     for name in sn.models.names():
         assert repr(sn.models.blank(name)).startswith(f"{name} (Sequential)")
+
+
+def test_classes_may_come_out_of_an_array():
+    assert sn.models.blank("lenet5", classes=np.array([3, 6]).max() + 1).checked_output_shape((32, 32, 1)) == (7,)
+
+
+def test_a_shape_with_the_channels_first_is_answered_with_the_right_one():
+    with pytest.raises(ValueError, match=r"looks like \(C, H, W\).*\(224, 224, 3\)"):
+        sn.models.blank("resnet50", (3, 224, 224))

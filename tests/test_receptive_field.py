@@ -11,6 +11,9 @@ PUBLISHED = {"alexnet_owt": 195, "vgg16": 212, "inception_v3": 1311, "inception_
              "resnet50_v1": 483}
 
 
+SHARED = sn.Conv2D(1, 3, padding=1)
+
+
 def of_output(model, input_shape):
     model.init(0, input_shape)
     return str(fields(model)[id(model)])
@@ -25,6 +28,7 @@ def of_output(model, input_shape):
     ([sn.Conv2D(1, 1, strides=2), sn.Residual(sn.Conv2D(1, 3, padding=1))], "5"),
     ([sn.Residual(sn.Conv2D(1, 3, padding=1), sn.Conv2D(1, 7, padding=3)), sn.Conv2D(1, 2)], "8"),
     ([sn.Concat(sn.Conv2D(1, (1, 7), padding=(0, 3)), sn.Conv2D(1, (5, 1), padding=(2, 0)))], "5 x 7"),
+    ([SHARED, SHARED, sn.Conv2D(1, 3)], "7"),
     ([sn.GlobalAvgPool2D(), sn.Dense(2)], "all"),
     ([sn.AdaptiveAvgPool2D(2), sn.Conv2D(1, 2)], "all"),
     ([sn.Flatten()], "all"),

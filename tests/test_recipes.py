@@ -21,6 +21,17 @@ def test_a_pair_without_a_recipe_gets_the_general_one():
     assert recipes.find("lenet5", "no such data") == recipes.Recipe()
 
 
+def test_plain_deep_networks_take_small_steps():
+    assert recipes.find("vgg16", "x") == recipes.Recipe(lr=1e-4)
+
+
+def test_published_weights_are_tuned_in_small_steps_and_a_head_alone_in_usual_ones_for_a_third_of_the_epochs():
+    general, tuning = recipes.Recipe(), recipes.find("lenet5", "mnist", weights="w")
+    head = recipes.find("lenet5", "mnist", weights="w", frozen=True)
+    assert (tuning.lr, tuning.epochs) == (1e-4, 10) and (head.lr, head.epochs) == (general.lr, 10)
+    assert head != general != tuning
+
+
 def test_a_wish_changes_that_setting_and_no_other():
     before = recipes.find("lenet5", "mnist")
     after = recipes.adapt(before, epochs=3, lr=None)

@@ -7,6 +7,7 @@ from PIL import Image
 from scratchnet import data
 from scratchnet.data import Arrays, Preprocessing, Splits
 from scratchnet.sizing import MOST, UNTOLD, Network, in_words, sized_for, size_of
+from scratchnet.train import prepared
 
 NET = """
 import scratchnet as sn
@@ -85,6 +86,31 @@ def test_a_network_that_is_initialised_already_decides_size_and_channels(own, tm
 def test_what_is_too_small_at_the_size_that_was_asked_for_names_the_layer(own):
     with pytest.raises(ValueError, match=r"4 \(MaxPool2D .*smaller than the window"):
         own("deep").made_for(arrays(20, 20, 3), (20, 20), seed=0)
+
+
+def test_with_weights_a_network_is_made_for_their_images_or_the_usual_ones(own, tmp_path):
+    photographs = files(tmp_path, (60, 90), (50, 44))
+
+    def shape(network, saved, size=None):
+        return network.made_for_weights(saved, photographs, size, seed=0).input_shape
+    assert shape(Network("lenet5"), (40, 36, 3)) == (40, 36, 3)
+    assert shape(Network("lenet5"), (40, 36, 3), size=(48, 44)) == (48, 44, 3)
+    assert shape(Network("lenet5"), None) == (32, 32, 1)
+    assert shape(own("net"), None) == (*UNTOLD, 3)
+    assert shape(own("fixed"), None) == (24, 20, 3)
+
+
+def test_arrays_of_other_channels_than_the_weights_are_refused_in_a_sentence_and_files_are_not(tmp_path):
+    with pytest.raises(ValueError, match="made up: the model expects 224x224x3 images, got 28x28x1"):
+        Network("resnet18").made_for_weights(None, arrays(28, 28), None, seed=0)
+    grey = files(tmp_path, (28, 28), mode="L")
+    assert Network("lenet5").made_for_weights((32, 32, 3), grey, None, seed=0).input_shape == (32, 32, 3)
+
+
+def test_of_weights_that_say_nothing_of_sizes_mean_and_deviation_are_kept():
+    sized, preprocessing = prepared(arrays(28, 28), (32, 32, 1), Preprocessing([0.25], [0.125]))
+    assert preprocessing == Preprocessing([0.25], [0.125], padding=((2, 2), (2, 2)))
+    assert sized.image_shape == (28, 28, 1)
 
 
 def test_files_are_read_as_the_preprocessing_of_weights_has_it(tmp_path):

@@ -35,7 +35,7 @@ def load_folder(path, validation_fraction, known=()):
     if listing.skipped:
         notes.append(f"{name}: {len(listing.skipped):,} hidden files left out, the first is "
                      f"{printable(sorted(listing.skipped)[0])}")
-    splits = arrange(name, listing, notes)
+    splits = arrange(name, listing, notes, needs_train=validation_fraction is not None)
     splits = (all_for_test(splits) if validation_fraction is None else
               make_missing(name, splits, validation_fraction, notes))
     class_names = list(splits["train"])

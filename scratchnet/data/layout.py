@@ -14,7 +14,7 @@ TEST_FRACTION = 1 / 10
 BESIDE = (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".pdf")
 
 
-def arrange(name, listing, notes):
+def arrange(name, listing, notes, needs_train=True):
     """{split: {class: [file names]}} of a Listing, classes and files sorted; `name` is for errors.
 
     Text files beside the images are left out, with a note. DataError for anything that is not where it should
@@ -32,7 +32,7 @@ def arrange(name, listing, notes):
                         "classes, got none; put the images into such folders")
     if not any(child in SPELLINGS for child in children):
         return {"train": _classes(name, "", files, listing.folders)}
-    return _splits(name, children, files, listing.folders)
+    return _splits(name, children, files, listing.folders, needs_train)
 
 
 def unwrap(listing):
@@ -47,7 +47,7 @@ def unwrap(listing):
     return listing._replace(files=files, folders=folders)
 
 
-def _splits(name, children, files, folders):
+def _splits(name, children, files, folders, needs_train):
     splits = {}
     for child in children:
         split = SPELLINGS.get(child)
@@ -58,13 +58,14 @@ def _splits(name, children, files, folders):
             raise DataError(f"{name}: expected one folder for {split}, got {child!r} and another spelling; "
                             "remove one")
         splits[split] = _classes(name, child, files, folders)
-    if "train" not in splits:
+    if needs_train and "train" not in splits:
         raise DataError(f"{name}: expected a folder train, got {', '.join(children)}; name the training set so")
+    first = "train" if "train" in splits else next(iter(splits))
     for split, classes in splits.items():
-        odd = sorted(set(classes) ^ set(splits["train"]))
+        odd = sorted(set(classes) ^ set(splits[first]))
         if odd:
-            where = [f"{c!r} is only in {split if c in classes else 'train'}" for c in odd]
-            raise DataError(f"{name}: expected the classes of train in {split}, got others: {'; '.join(where[:3])}; "
+            where = [f"{c!r} is only in {split if c in classes else first}" for c in odd]
+            raise DataError(f"{name}: expected the classes of {first} in {split}, got others: {'; '.join(where[:3])}; "
                             "rename or move these folders")
     return splits
 
@@ -135,7 +136,7 @@ def make_missing(name, splits, validation_fraction, notes):
 def all_for_test(splits):
     """Nothing is trained, so nothing set aside: where there are no test images those of val are, or else all of them."""
     chosen = next(split for split in ("test", "validation", "train") if split in splits)
-    none = dict.fromkeys(splits["train"], [])
+    none = dict.fromkeys(splits[chosen], [])
     return {split: splits[chosen] if split == "test" else none for split in ("train", "validation", "test")}
 
 

@@ -42,10 +42,12 @@ class Centre(NamedTuple):
 
         if images.dtype != np.uint8:
             images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-        made = np.empty((len(images), *size, images.shape[-1]), np.uint8)
+        channels = images.shape[-1]
+        parts = [slice(None)] if channels == 3 else range(channels)         # Pillow takes one channel, or three colours
+        made = np.empty((len(images), *size, channels), np.uint8)
         for image, result in zip(images, made):
-            for channel in range(images.shape[-1]):
-                result[..., channel] = self.of(Image.fromarray(image[..., channel]), size)
+            for part in parts:
+                result[..., part] = self.of(Image.fromarray(image[..., part]), size)
         return made
 
     @staticmethod

@@ -25,6 +25,8 @@ class Auxiliary(Layer):
 
     def build(self, rng, input_shape):
         self._children["head"] = self.head          # again, where an earlier init had to leave it out
+        if not self.trainable:                      # which it may have become while the head was not there
+            self.head.trainable = False
         try:
             self.head.init(rng, input_shape)
         except TooSmall as error:

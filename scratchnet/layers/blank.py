@@ -1,8 +1,12 @@
 """A network whose parameters are all zero, for who fills them from a file, or only counts them."""
 
+from functools import partial
+
 import numpy as np
 
 from scratchnet.layers.parameter import Parameter
+
+INITIALIZERS = ("kernel_initializer", "bias_initializer")
 
 
 def init_with_zeros(model, input_shape):
@@ -11,26 +15,30 @@ def init_with_zeros(model, input_shape):
     Large arrays of zeros take no memory before something is written into them, so that half a gigabyte of VGG costs a
     millisecond.
     """
-    layers = list(_all(model, {}).values())
-    drawn = [dict(vars(layer)) for layer in layers]
+    layers = _all(model).values()
+    drawing = [(layer, name, vars(layer)[name]) for layer in layers for name in INITIALIZERS if name in vars(layer)]
+    for layer, name, _ in drawing:
+        setattr(layer, name, lambda rng, shape: np.broadcast_to(np.float32(0), shape))
     for layer in layers:
-        for name in {"kernel_initializer", "bias_initializer"} & set(vars(layer)):
-            setattr(layer, name, lambda rng, shape: np.broadcast_to(np.float32(0), shape))
-        layer.add_parameter = lambda name, value, layer=layer: layer._parameters.setdefault(
-            name, Parameter(np.zeros(np.shape(value), np.float32), layer.trainable))
+        layer.add_parameter = partial(_add_zeros, layer)
     try:
         return model.init(0, input_shape)
     finally:
-        for layer, before in zip(layers, drawn):
+        for layer in layers:
             del layer.add_parameter
-            for name in {"kernel_initializer", "bias_initializer"} & set(before):
-                setattr(layer, name, before[name])
+        for layer, name, initializer in drawing:
+            setattr(layer, name, initializer)
 
 
-def _all(layer, found):
+def _add_zeros(layer, name, value):
+    """Layer.add_parameter, but for the value."""
+    layer._parameters[name] = Parameter(np.zeros(np.shape(value), np.float32), layer.trainable)
+    return layer._parameters[name]
+
+
+def _all(layer):
     """{id: layer} of the whole tree."""
-    if id(layer) not in found:
-        found[id(layer)] = layer
-        for child in layer.children().values():
-            _all(child, found)
+    found = {id(layer): layer}
+    for child in layer.children().values():
+        found |= _all(child)
     return found

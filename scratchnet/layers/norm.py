@@ -56,7 +56,8 @@ class BatchNorm(Layer):
         count = math.prod(x.shape[:-1])
         if count < 2:
             raise ValueError(f"{self.label()}: a batch of shape {x.shape} has {count} value(s) per channel, and their "
-                             "variance says nothing; use a larger batch, or training=False")
+                             "variance says nothing; use a batch size that leaves no last batch of one image, larger "
+                             "images, or training=False")
         y, mean, var = ops(x).batch_norm(x, gamma, beta, self.epsilon)
         for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             running = self.buffer(name)

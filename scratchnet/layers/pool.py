@@ -37,7 +37,8 @@ class MaxPool2D(Layer):
         return y, backward
 
     def describe(self):
-        return describe_window("MaxPool2D", self.pool_size, self.strides, self.padding, self.dilation)
+        return describe_window("MaxPool2D", self.pool_size, self.strides, self.padding, self.dilation) \
+            + ", rounded up" * self.ceil_mode
 
 
 class AvgPool2D(Layer):
@@ -68,7 +69,7 @@ class AvgPool2D(Layer):
         return y, backward
 
     def describe(self):
-        return describe_window("AvgPool2D", self.pool_size, self.strides, self.padding)
+        return describe_window("AvgPool2D", self.pool_size, self.strides, self.padding) + ", rounded up" * self.ceil_mode
 
 
 class AdaptiveAvgPool2D(Layer):

@@ -10,20 +10,20 @@ def tree_text(model):
     if not _children(model):
         return _words(model)
     lines = [f"{drawn} {name}: {_words(child) + _sizes(child) if first else AGAIN}"
-             for drawn, name, child, first in branches(model)]
+             for _, drawn, name, child, first in branches(model)]
     return "\n".join([_head(model), *lines])
 
 
-def branches(layer, indent="", seen=None):
-    """(drawn branch, name, layer, whether it is met for the first time) of everything below a layer, in order."""
+def branches(layer, level=1, indent="", seen=None):
+    """(level, drawn branch, name, layer, whether it is met for the first time) of everything below, in order."""
     seen = {id(layer)} if seen is None else seen
     children = _children(layer)
     for index, (name, child) in enumerate(children.items()):
         last = index == len(children) - 1
         first = _first(child, seen)
-        yield f"{indent}{'└─' if last else '├─'}", name, child, first
+        yield level, f"{indent}{'└─' if last else '├─'}", name, child, first
         if first:
-            yield from branches(child, indent + ("   " if last else "│  "), seen)
+            yield from branches(child, level + 1, indent + ("   " if last else "│  "), seen)
 
 
 def tree_html(model):

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import numbers
 from functools import partial
 from typing import Callable, NamedTuple
 
@@ -85,7 +86,8 @@ def create(name, input_shape=None, classes=None, seed=0, weights=None):
 
 
 def blank(name, input_shape=None, classes=None):
-    """The same with all weights zero, to be filled or only counted, which takes neither time nor memory."""
+    """The same with all parameters zero (running variances are 1), to be filled or only counted, which takes hardly any
+    time or memory."""
     return _made(name, input_shape, classes, init_with_zeros)
 
 
@@ -96,9 +98,13 @@ def _made(name, input_shape, classes, init):
                          + f" Known: {', '.join(MODELS)}")
     builder, default_shape, default_classes, _ = MODELS[name]
     classes = default_classes if classes is None else classes
-    if not isinstance(classes, int) or classes < 1:
+    if isinstance(classes, bool) or not isinstance(classes, numbers.Integral) or classes < 1:
         raise ValueError(f"{name}: classes must be a positive int, got {classes!r}")
+    classes = int(classes)
     input_shape = default_shape if input_shape is None else input_shape
+    if len(input_shape) == 3 and input_shape[0] <= 4 < min(input_shape[1:]):
+        raise ValueError(f"{name}: input_shape {tuple(input_shape)} looks like (C, H, W), and scratchnet takes (H, W, C): "
+                         f"{(*input_shape[1:], input_shape[0])}")
     model = builder(classes)
     model.name = name
     try:

@@ -50,7 +50,8 @@ def lenet5_1998(classes=10):
     Every unit up to F6 ends in the squashing function of (6). The paper's pixels are -0.1 for white and 1.175 for
     black, mean 0 and variance 1. First weights: U(-2.4/F, 2.4/F) with F inputs to a unit (appendix A); biases, of which
     it says nothing, 0. The paper trains with a rate of its own for every weight (appendix C); here a small one for
-    all does, SGD's 0.003 with momentum 0.9: distances of 84 units make large gradients.
+    all does, SGD's 0.003 with momentum 0.9: distances of 84 units make large gradients. Not to the letter: the codes
+    are drawn in the manner of figure 3, not copied from it.
     """
     return Sequential(
         c1=Conv2D(6, 5, kernel_initializer=over_fan_in), squash1=Squash(),         # (32, 32, 1) -> (28, 28, 6)
@@ -169,8 +170,8 @@ class RadialBasis(Layer):
 
     softmax_cross_entropy of them is y_D + log Σ_i e^{-y_i}: the paper's criterion (9) but for its constant e^{-j}, the
     rubbish class; its first term alone is (8). dx = -2 Σ_i dlogits_i (x - w_i).
-    codes (classes, units), of -1 and +1, are fixed, a buffer: the digits of figure 3 for ten classes and 84 units, else
-    drawn with equal probabilities, as section II.B allows.
+    codes (classes, units), of -1 and +1, are fixed, a buffer: `digits()` for ten classes and 84 units, else drawn with
+    equal probabilities, as section II.B allows.
     """
 
     def __init__(self, classes):

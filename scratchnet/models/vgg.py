@@ -1,7 +1,7 @@
 """VGG: Simonyan, Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014, table 1.
 
 All convolutions are 3x3 with padding 1, five stages of them, and the image is halved after each. The names are
-torchvision's (features.N, classifier.N); the paper's convS-W is stage S, width W.
+torchvision's (features.N, classifier.N); table 1's conv3-64 is a 3x3 of 64 channels.
 """
 
 from scratchnet.layers import (AdaptiveAvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU,

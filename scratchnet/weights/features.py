@@ -6,14 +6,15 @@ it, up to the next dense layer, has its features in another order there.
 
 import math
 
-from scratchnet.layers import Auxiliary, Concat, Dense, Flatten, Residual, Sequential
+from scratchnet.layers import Auxiliary, BatchNorm, Concat, Dense, Flatten, Residual, Sequential
 
 
 def orders(model):
     """{id(layer): the images ((H, W, C), …) whose pixels, side by side, are its input}, for each layer of the tree.
 
     () where the input is an image still; (1, 1, n) stands for n features that have one order only. ValueError where
-    that cannot be known: in a container of someone's own, around dense layers.
+    that cannot be known: in a container of someone's own, around dense layers; and where flattened features go into
+    arrays of which it is not known how they are ordered.
     """
     found = {}
     _walk(model, model.input_shape, _plain(model.input_shape), found)
@@ -56,6 +57,11 @@ def _through_others(layer, children, shape, order, found):
     if any(isinstance(leaf, (Dense, Flatten)) for child in children for leaf in child.leaves()):
         raise ValueError(_cannot(layer, "it is no container of scratchnet, and the way to the dense layers inside is "
                                         "not known"))
+    flattened = any(height * width > 1 for height, width, _ in order)
+    if flattened and not isinstance(layer, (BatchNorm, Dense)) and any(
+            array.dtype.kind == "f" for array in layer.state_dict().values()):
+        raise ValueError(_cannot(layer, "its input comes from a Flatten, and how its arrays follow the order of that "
+                                        "is not known"))
     for child in children:
         _walk(child, child.input_shape, (), found)
     output = layer.checked_output_shape(shape)

@@ -101,18 +101,6 @@ def slots(model, layout="scratchnet"):
     return {name: slot for name, slot in found.items() if slot.array.dtype.kind == "f"}
 
 
-def from_pytorch(model, tensors):
-    """{published name: array in PyTorch's layout} -> {our name: array in ours}, for model.load_state_dict.
-
-    The integers of Dropout are the model's own. KeyError where a tensor is missing.
-    """
-    state = model.state_dict()
-    for name, slot in slots(model, "pytorch").items():
-        for here, there in slot.views(state[name], tensors[slot.stored]):
-            here[...] = there
-    return state
-
-
 def _arrays(layer, prefix, seen):
     """(our name, owner, key) of every parameter and buffer, named as state_dict does."""
     if id(layer) not in seen:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from scratchnet import heads, models
 from scratchnet.data import Preprocessing
-from scratchnet.layers import Dense, Layer
+from scratchnet.layers import Layer
+from scratchnet.weights.hub import CONFIG
 from scratchnet.weights.match import match
 from scratchnet.weights.names import published
-from scratchnet.weights.preprocessing import adapted, default, from_config, in_words
+from scratchnet.weights.preprocessing import adapted, default, from_config, in_words, input_size
 from scratchnet.weights.source import opened
 from scratchnet.weights.transfer import check_finite, copy_in
 
@@ -36,17 +37,16 @@ def load_weights(model, path):
     """Read weights into an initialised model; returns a Loaded, whose notes are printed to stderr.
 
     path: safetensors with the names and layout of torchvision or timm, or of save_weights; a checkpoint or run folder
-    (its best one); hub:OWNER/REPO[@REVISION]. Metadata decide the layout, none mean PyTorch's. float16, bfloat16 and
-    float64 are converted. Only a head may have another number of classes, only auxiliary classifiers be absent: they
-    stay as initialised. The preprocessing is the metadata's, or that of timm's config.json beside the file, or the
-    published one; for another input_shape it resizes in proportion. Everything is checked first: ValueError or OSError,
-    with the names and both shapes, leaves the model as it was. Frozen parameters are loaded, too.
+    (its best one); hub:OWNER/REPO[@REVISION]; or a Source, one of these `opened`. Metadata decide the layout, none mean
+    PyTorch's. float16, bfloat16 and float64 are converted. Only a head may have another number of classes, only
+    auxiliary classifiers be absent: they stay as initialised. The preprocessing is the metadata's, or that of timm's
+    config.json beside the file, or the published one; for another input_shape it resizes in proportion. Everything is
+    checked first: ValueError or OSError, with the names and both shapes, leaves the model as it was. Frozen parameters
+    are loaded, too.
     """
     check_model(model)
     with opened(path) as source:
-        if source.model and model.name and source.model != model.name:
-            raise ValueError(f"{source.path}: expected weights of {model.name}, got those of {source.model}, as its "
-                             f"metadata say; create {source.model}, or name other weights")
+        source.check_model(model.name)
         matched, notes = match(source.path, model, source.layout, source.tensors)
         loaded = Loaded(source.path, source.layout, source.name, source.sha256, notes)
         _add_meaning(loaded, source, model)
@@ -59,18 +59,29 @@ def load_weights(model, path):
     return loaded
 
 
-def head_classes(name, path):
-    """For how many classes the weights of the network `name` in this file are."""
-    model = models.MODELS[name].builder(1)              # only to know what its head is called
-    auxiliary = {id(leaf) for layer in heads.auxiliaries(model) for leaf in layer.leaves()}
-    head = [leaf for leaf in model.leaves() if isinstance(leaf, Dense) and id(leaf) not in auxiliary][-1]
-    with opened(path) as source:
-        ours = source.layout == "scratchnet"
-        stored = f"{head.path}.weight" if ours else published(name, f"{head.path}.weight")
-        if stored not in source.tensors or len(source.tensors[stored].shape) != 2:
-            raise ValueError(f"{source.path}: expected weights of {name}, with a matrix {stored}, got none; name the "
-                             "network that they were saved from")
-        return source.tensors[stored].shape[1 if ours else 0]
+def head_classes(name, source):
+    """For how many classes the weights of the network `name` in an opened Source are."""
+    if source.classes is not None:
+        return source.classes
+    weight = f"{heads.head(models.blank(name, classes=1)).path}.weight"
+    ours = source.layout == "scratchnet"
+    stored = weight if ours else published(name, weight)
+    if stored not in source.tensors or len(source.tensors[stored].shape) != 2:
+        raise ValueError(f"{source.path}: expected weights of {name}, with a matrix {stored}, got none; name the "
+                         "network that they were saved from")
+    return source.tensors[stored].shape[1 if ours else 0]
+
+
+def image_shape(name, source):
+    """The (H, W, C) that the weights in an opened Source are for, as its metadata or timm's config.json say, or None.
+
+    ValueError where they are those of another network than `name`.
+    """
+    source.check_model(name)
+    shape, config = source.input_shape, source.path.parent / CONFIG
+    if shape is None and config.is_file():
+        shape = input_size(config)
+    return shape if shape is not None and len(shape) == 3 else None
 
 
 def check_model(model):
@@ -86,7 +97,7 @@ def check_model(model):
 def _add_meaning(loaded, source, model):
     """Preprocessing and class names: from the metadata, config.json, or what is published."""
     preprocessing, class_names, notes = source.preprocessing, source.class_names, []
-    config = source.path.parent / "config.json"
+    config = source.path.parent / CONFIG
     if preprocessing is not None:
         preprocessing = adapted(preprocessing, source.input_shape, model.input_shape)
     elif source.layout == "pytorch" and config.is_file():

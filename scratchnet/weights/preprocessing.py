@@ -55,20 +55,24 @@ def from_config(path, input_shape):
     Also its older form, without pretrained_cfg. test_input_size, for a larger image than in training, is not used.
     ValueError for what is not JSON, or numbers that cannot be meant.
     """
-    try:
-        text = path.read_text("utf-8")
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected JSON, as timm writes it beside weights, got {type(error).__name__}: "
-                         f"{error}; repair it, or move it elsewhere") from None
-    if not isinstance(config, dict):
-        return None, None, []
+    config = _read(path)
     inner, notes = config.get("pretrained_cfg", config), []
     try:
         return _from_timm(inner, input_shape, notes), _class_names({**config, **inner}), notes
     except (TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise ValueError(f"{path}: expected preprocessing as timm writes it (mean, std, crop_pct, interpolation), got "
                          f"{type(error).__name__}: {error}; repair it, or move it elsewhere") from None
+
+
+def input_size(path):
+    """The (H, W, C) of timm's config.json, whose input_size is [C, H, W], or None where it says none."""
+    config = _read(path)
+    inner = config.get("pretrained_cfg", config)
+    size = inner.get("input_size") if isinstance(inner, dict) else None
+    if not (isinstance(size, list) and len(size) == 3 and all(type(side) is int and side > 0 for side in size)):
+        return None
+    channels, height, width = size
+    return height, width, channels
 
 
 def adapted(preprocessing, saved_shape, input_shape):
@@ -87,6 +91,16 @@ def in_words(preprocessing):
     numbers = [", ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std)]
     return (f"resize {preprocessing.resize} ({preprocessing.interpolation}), crop {height}x{width}, mean {numbers[0]}, "
             f"std {numbers[1]}")
+
+
+def _read(path):
+    """A dict, empty where the file is of another program. ValueError for what is not JSON."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected JSON, as timm writes it beside weights, got {type(error).__name__}: "
+                         f"{error}; repair it, or move it elsewhere") from None
+    return config if isinstance(config, dict) else {}
 
 
 def _made(published, input_shape):

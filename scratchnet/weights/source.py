@@ -23,7 +23,7 @@ FOREIGN = ("tf", "flax", "jax", "mlx", "paddle")    # under "format": programs w
 
 @dataclass(frozen=True)
 class Source:
-    """An opened file of weights. Where its metadata do not say, model is "" and the last three are None."""
+    """An opened file of weights. Where its metadata do not say, model is "" and what follows is None."""
 
     path: Path
     name: str                   # for people: the path, or hub:OWNER/REPO@COMMIT
@@ -33,13 +33,24 @@ class Source:
     array: Callable             # name -> array, read-only
     model: str = ""
     input_shape: tuple = None
+    classes: int = None
     class_names: list = None
     preprocessing: Preprocessing = None
+
+    def check_model(self, name):
+        """ValueError where these are the weights of another model than `name`; "" on either side is nobody's."""
+        if self.model and name and self.model != name:
+            raise ValueError(f"{self.path}: expected weights of {name}, got those of {self.model}, as its metadata "
+                             f"say; create {self.model}, or name other weights")
 
 
 @contextlib.contextmanager
 def opened(path):
-    """The Source that a path or hub:OWNER/REPO[@REVISION] stands for. ValueError and OSError name it."""
+    """The Source that a path or hub:OWNER/REPO[@REVISION] stands for, or a Source, opened already, as it is. ValueError
+    and OSError name it."""
+    if isinstance(path, Source):
+        yield path
+        return
     name, sha256 = str(path), None
     if name.startswith(hub.PREFIX):
         path, name, sha256 = hub.fetch(name)
@@ -58,7 +69,8 @@ def _of_checkpoint(path, name, sha256):
     dtypes = {np.dtype(code): dtype for dtype, code in DTYPES.items() if dtype != BF16}
     tensors = {key: Tensor(dtypes[array.dtype], array.shape, 0, 0) for key, array in saved.model_state.items()}
     return Source(path, name, sha256, "scratchnet", tensors, saved.model_state.__getitem__,
-                  "" if saved.network else saved.model, saved.input_shape, saved.class_names, saved.preprocessing)
+                  "" if saved.network else saved.model, saved.input_shape, saved.classes, saved.class_names,
+                  saved.preprocessing)
 
 
 def _values(path, metadata):
@@ -84,17 +96,18 @@ def _checked(path, values):
         raise ValueError(f"{path}: expected weights of format {VERSION}, got {values['kind']!r} of format {version!r}, "
                          f"written by scratchnet {values.get('scratchnet')}; this is {__version__}, install that")
     try:
-        layout, model, shape, names = (values[key] for key in ("layout", "model", "input_shape", "class_names"))
+        layout, model, shape, classes, names = (
+            values[key] for key in ("layout", "model", "input_shape", "classes", "class_names"))
         if layout not in LAYOUTS or not isinstance(model, str):
             raise ValueError(f"the layout {layout!r} of {model!r}")
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names) or names is None):
             raise ValueError("class names that are no texts")
-        if not all(type(size) is int and size > 0 for size in shape):
-            raise ValueError(f"the input shape {shape}")
+        if not all(type(size) is int and size > 0 for size in (*shape, classes)):
+            raise ValueError(f"the input shape {shape} and {classes} classes")
         preprocessing = values["preprocessing"]
         preprocessing = None if preprocessing is None else Preprocessing.from_dict(preprocessing)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected the metadata of save_weights, got {type(error).__name__}: {error}; it was "
                          "damaged or edited") from None
-    return {"layout": layout, "model": model, "input_shape": tuple(shape), "class_names": names,
-            "preprocessing": preprocessing}
+    return {"layout": layout, "model": model, "input_shape": tuple(shape), "classes": classes,
+            "class_names": names, "preprocessing": preprocessing}

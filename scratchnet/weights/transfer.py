@@ -1,8 +1,8 @@
 """Copying tensors of a file into a model: looked through first, then written in place, a block at a time.
 
 A transposition in one go reads, or writes, with a step of a power of two, which the caches take badly: the first dense
-layer of VGG-16 alone, 411 MB, took 2.9 s of NumPy on the 2 cores where that was measured, in blocks of 128 outputs by
-256 inputs 0.37 s, and in several threads (NumPy lets go of the interpreter) 0.24 s.
+layer of VGG-16 alone, 411 MB, took 2.9 s of NumPy on two cores, in blocks of 128 outputs by 256 inputs 0.37 s, and in
+several threads (NumPy lets go of the interpreter) 0.24 s. tests/weights_speed.py measures the whole.
 """
 
 import math
@@ -40,26 +40,32 @@ def check_finite(path, pairs):
 def copy_in(pairs):
     """Write the arrays of `pairs` (see check_finite) into their slots, in place, as assigning Parameter.value does.
 
-    An interruption (Ctrl-C) comes through when all is written. Only where there is no memory for a block any more,
-    128 KB or so, is the model left with some arrays new and some old.
+    Those of a GPU are all there, beside the old ones, before the first is replaced. An interruption (Ctrl-C) comes
+    through when all of the CPU's are written. Only where there is no memory for a block any more, 128 KB or so, is the
+    model left with some arrays new and some old.
     """
-    hosts = [(slot, slot.array) for slot, *_ in pairs if isinstance(slot.array, np.ndarray)]
+    elsewhere = [(slot, _uploaded(slot, dtype, array)) for slot, _, dtype, array in pairs
+                 if not isinstance(slot.array, np.ndarray)]
+    here = [(slot, dtype, array) for slot, _, dtype, array in pairs if isinstance(slot.array, np.ndarray)]
     try:
-        run(_read(*blocks, dtype) for slot, _, dtype, array in pairs if isinstance(slot.array, np.ndarray)
-            for blocks in blocks_of(slot, slot.array, array))
+        run(_read(*blocks, dtype) for slot, dtype, array in here for blocks in blocks_of(slot, slot.array, array))
     finally:
-        for slot, _ in hosts:
+        for slot, _, _ in here:
             if slot.parameter is not None:              # its gradient belonged to the old value
                 slot.parameter.clear_grad()
                 slot.parameter.version += 1
-    for slot, _, dtype, array in pairs:
-        if not isinstance(slot.array, np.ndarray):      # on a GPU: made here first, one at a time
-            host = np.empty(slot.array.shape, np.float32 if dtype == BF16 else array.dtype)
-            run(_read(*blocks, dtype) for blocks in blocks_of(slot, host, array))
-            if slot.parameter is None:
-                slot.array[...] = array_like(slot.array, host)
-            else:
-                slot.parameter.value = array_like(slot.array, host)
+    for slot, array in elsewhere:
+        if slot.parameter is None:
+            slot.array[...] = array
+        else:
+            slot.parameter.value = array
+
+
+def _uploaded(slot, dtype, array):
+    """What is to stand in the slot, on its device, by way of an array on the host."""
+    host = np.empty(slot.array.shape, np.float32 if dtype == BF16 else array.dtype)
+    run(_read(*blocks, dtype) for blocks in blocks_of(slot, host, array))
+    return array_like(slot.array, host)
 
 
 def blocks_of(slot, ours, stored):

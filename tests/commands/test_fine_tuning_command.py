@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 
 import scratchnet as sn
-from scratchnet import checkpoint, train
+from scratchnet import checkpoint, cli, train
+from scratchnet.data import Arrays, Splits
+from scratchnet.weights import source
+from scratchnet.weights.tensor_file import TensorFile
 
 SIZE = 32
 TRAIN = ("resnet18", "photos", "--weights", "weights.safetensors", "--image-size", str(SIZE), "--batch-size", "8",
@@ -80,3 +83,30 @@ def test_freezing_what_was_drawn_at_random_is_refused(capsys):
 def test_weights_that_are_not_there_are_a_usage_error(capsys):
     assert train.main(["resnet18", "photos", "--weights", "nowhere.safetensors"]) == 2
     assert "nowhere.safetensors" in capsys.readouterr().err
+
+
+def test_without_image_size_the_weights_say_how_large_images_are_and_are_opened_once(capsys, monkeypatch):
+    sn.save_weights(sn.models.create("lenet5", (40, 32, 3)), "small.safetensors")
+    words = ("lenet5", "photos", "--weights", "small.safetensors", "--freeze-backbone", "--epochs", "1")
+    opened = []
+    monkeypatch.setattr(source, "TensorFile", lambda path: opened.append(path) or TensorFile(path))
+    assert train.main([*words, "--out", "sized"]) == 0
+    assert len(opened) == 1
+    saved = checkpoint.load("sized")
+    assert saved.input_shape == (40, 32, 3) and saved.preprocessing.size == (40, 32)
+
+
+def test_grey_arrays_for_weights_of_colour_are_refused_before_the_weights_are_read(capsys, monkeypatch):
+    images = Arrays(np.zeros((20, 28, 28, 1), np.uint8), np.arange(20) % 2)
+    monkeypatch.setattr(cli, "load_data", lambda *_, **__: Splits("mnist-sample", images, images, ["0", "1"], "", ""))
+    assert train.main(["resnet18", "mnist-sample", "--weights", "weights.safetensors", "--out", "grey"]) == 1
+    err = capsys.readouterr().err
+    assert "mnist-sample: the model expects 224x224x3 images, got 28x28x1; " in err and "stays as" not in err
+
+
+def test_a_network_without_parameters_is_announced(capsys):
+    model = sn.Sequential(sn.GlobalAvgPool2D())
+    model.init(0, (4, 4, 2))
+    splits = Splits("images", None, None, ["0", "1"], "", "")
+    train.announce("net", splits, "4x4x2 images", model, ((), (), ()), "runs")
+    assert "net on images: 0 parameters, 2 classes" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import scratchnet as sn
-from scratchnet import evaluate, look, predict
-from scratchnet.data import imagenet
-from scratchnet.trained import batch_size, class_names
+from scratchnet import checkpoint, evaluate, look, predict
+from scratchnet.data import Preprocessing, imagenet
+from scratchnet.trained import batch_size, class_names, open_weights
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LARGE, GREY, SMALL = "photos/large.png", "photos/grey.jpg", "photos/small.png"
@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     rng = np.random.default_rng(0)
     for classes, name in ((1000, "weights"), (3, "few")):
-        model = sn.models.create("resnet18", input_shape=(64, 64, 3), classes=classes, seed=1)
+        model = sn.models.create("resnet18", classes=classes, seed=1)
         parameters = model.parameters()
         for key, parameter in parameters.items():
             if key.endswith("bn2.weight"):                  # zeros would make all images much the same to it
@@ -162,6 +162,32 @@ def test_what_does_not_go_together_is_a_usage_error_that_says_what_to_do(command
     assert captured.out == "" and captured.err.count("\n") == 1 and message in captured.err
 
 
+def test_a_network_is_made_for_the_images_and_classes_that_its_weights_say(capsys):
+    own = Preprocessing((0.4,) * 3, (0.2,) * 3, size=(64, 48), resize=70)
+    sn.save_weights(sn.models.create("resnet18", (64, 48, 3), classes=2), "small.safetensors", preprocessing=own)
+    sn.save_weights(sn.models.create("lenet5", (32, 32, 3)), "rgb.safetensors")
+    sn.save_weights(sn.models.create("lenet5_1998", classes=3), "1998.safetensors", class_names=["a", "b", "c"],
+                    preprocessing=Preprocessing((0.1,), (0.3,), size=(32, 32)))
+    for name, file, shape, classes in [("resnet18", "small", (64, 48, 3), 2), ("lenet5", "rgb", (32, 32, 3), 10),
+                                       ("lenet5_1998", "1998", (32, 32, 1), 3)]:
+        model, saved = open_weights(name, f"{file}.safetensors")
+        assert model.input_shape == saved.input_shape == shape and saved.classes == classes
+        assert file != "small" or saved.preprocessing == own
+    capsys.readouterr()
+    found, err = said(predict, capsys, "lenet5", SMALL, "--weights", "rgb.safetensors", "--top", "10")
+    assert len(found["predictions"][0]["top"]) == 10 and len(err.splitlines()) == 1
+
+
+def test_a_checkpoint_that_gives_its_weights_is_read_once(tmp_path, monkeypatch):
+    model, reads, load = sn.models.create("lenet5", classes=2), [], checkpoint.load
+    checkpoint.save(tmp_path / "best.safetensors", checkpoint.Checkpoint(
+        model="lenet5", input_shape=model.input_shape, classes=2, class_names=["a", "b"],
+        preprocessing=Preprocessing([0.1], [0.3], size=(32, 32)), dataset={}, optimizer={}, counters={},
+        model_state=model.state_dict(), optimizer_state={}))
+    monkeypatch.setattr(checkpoint, "load", lambda path: reads.append(path) or load(path))
+    assert open_weights("lenet5", str(tmp_path))[1].class_names == ["a", "b"] and len(reads) == 1
+
+
 def test_weights_that_nobody_knows_the_preprocessing_of_are_refused(capsys):
     sn.save_weights(sn.models.create("lenet5"), "lenet5.safetensors")
     assert predict.main(["lenet5", SMALL, "--weights", "lenet5.safetensors"]) == 1
@@ -173,7 +199,9 @@ def test_names_of_classes_are_the_weights_own_or_imagenets_however_they_are_spel
     latin = [f"{name}, Latin" for name in known]
     assert class_names(1000) == class_names(1000, wnids) == class_names(1000, latin) == known
     mine = [f"class {k}" for k in range(1000)]
-    assert class_names(1000, mine) == mine and class_names(2, ["a", "b"]) == ["a", "b"] and class_names(2) == ["0", "1"]
+    half = wnids[:500] + mine[500:]
+    assert class_names(1000, half) == half and class_names(1000, mine) == mine
+    assert class_names(2, ["a", "b"]) == ["a", "b"] and class_names(2) == ["0", "1"]
 
 
 def test_fewer_large_images_go_through_a_network_together():

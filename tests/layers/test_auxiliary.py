@@ -157,6 +157,15 @@ def test_images_too_small_for_a_head_leave_it_out_until_a_larger_init():
     assert "aux2.head.fc" in paths(lambda: model.loss(images(), LABELS))
 
 
+def test_a_head_that_was_left_out_while_the_model_was_frozen_comes_back_frozen():
+    with pytest.warns(UserWarning, match="aux2"):
+        model = network((3, 3, 2))
+    model.trainable = False
+    model.init(0, (6, 6, 2))
+    assert "aux2.head.fc.weight" in model.parameters() and not model.is_trained()
+    assert not model["aux2"].head.trainable
+
+
 def test_it_prints_with_its_weight_and_head():
     text = repr(network())
     assert "aux1: Auxiliary, weight 0.3 -> 4 x 4 x 4, 195 parameters" in text

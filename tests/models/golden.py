@@ -6,11 +6,13 @@ reads the published names and gives those logits is the published architecture.
 
 import json
 import pathlib
+import tempfile
 import zlib
 
 import numpy as np
+from safetensors.numpy import save_file
 
-from scratchnet.weights.layout import from_pytorch
+import scratchnet as sn
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "golden"
 ZOO = json.loads((FOLDER / "zoo.json").read_text("utf-8"))
@@ -54,6 +56,9 @@ def distance(ours, theirs):
 
 
 def load(model, name, seed=0):
-    """Give `model` the filled arrays of `name`, a key of zoo.json; returns the model."""
-    model.load_state_dict(from_pytorch(model, published(name, seed)))
+    """Give `model` the filled arrays of `name`, a key of zoo.json, through a file as users do; returns the model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.safetensors"
+        save_file(published(name, seed), path)
+        sn.load_weights(model, path)
     return model

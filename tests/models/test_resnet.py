@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import golden
 import numpy as np
 import pytest
 from shrunken import check_gradients, shrunken
@@ -34,15 +33,6 @@ def test_the_published_number_of_parameters(name):
 
 def test_multiply_adds_are_counted_as_published():
     assert MODELS["resnet50"].builder(1000).multiply_adds((224, 224, 3)) == 4_089_184_256
-
-
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
-def test_published_weights_give_the_published_logits(name):
-    model = golden.load(sn.models.blank(name), name)
-    x, logits = golden.images(224), golden.logits(name)
-    assert golden.distance(model(x), logits) < 1e-4                      # float32, in another order; 5e-6 measured
-    with sn.use_kernels("reference"):
-        assert golden.distance(model(x), logits) < 1e-4
 
 
 def test_the_first_form_strides_in_the_first_1x1_and_the_published_one_in_the_3x3():

@@ -1,6 +1,5 @@
 """VGG: the columns of table 1, with and without batch norms."""
 
-import golden
 import numpy as np
 import pytest
 from shrunken import check_gradients, shrunken
@@ -26,15 +25,6 @@ def test_a_column_has_its_layers_and_the_published_number_of_parameters(name):
     assert sum(isinstance(leaf, Conv2D) for leaf in features) == layers - 3
     assert sum(isinstance(leaf, BatchNorm) for leaf in features) == (layers - 3 if name.endswith("_bn") else 0)
     assert sum(parameter.value.size for parameter in model.parameters().values()) == parameters
-
-
-@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
-def test_published_weights_give_the_published_logits(name):
-    model = golden.load(sn.models.blank(name), name)
-    x, logits = golden.images(224), golden.logits(name)
-    assert golden.distance(model(x), logits) < 1e-4                      # float32, in another order; 2e-5 measured
-    with sn.use_kernels("reference"):                                    # one image of the two, for its time
-        assert golden.distance(model(x[:1]), logits[:1]) < 1e-4
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

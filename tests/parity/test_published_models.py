@@ -6,12 +6,12 @@ a network with another rule for its padding would give other logits.
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import scratchnet as sn
 
 torch = pytest.importorskip("torch")
 from published import timm_model, torchvision_model  # noqa: E402
-from scratchnet.weights.layout import from_pytorch  # noqa: E402
 
 NETWORKS = {
     "alexnet_owt": (torchvision_model, (70, 131)),
@@ -31,7 +31,7 @@ NETWORKS = {
 
 @pytest.mark.filterwarnings("ignore:.*is left out")             # auxiliary classifiers, on images as small as these
 @pytest.mark.parametrize("name", NETWORKS)
-def test_logits_on_another_image_size_are_the_published_networks(name):
+def test_logits_on_another_image_size_are_the_published_networks(name, tmp_path):
     make, (height, width) = NETWORKS[name]
     torch.manual_seed(1)
     theirs = make(name)
@@ -39,7 +39,8 @@ def test_logits_on_another_image_size_are_the_published_networks(name):
         if array.ndim == 1:
             array.uniform_(0.5, 1.5)                            # norms that do something, and biases
     ours = sn.models.blank(name, (height, width, 3))
-    ours.load_state_dict(from_pytorch(ours, {key: array.numpy() for key, array in theirs.state_dict().items()}))
+    save_file({key: array.numpy() for key, array in theirs.state_dict().items()}, tmp_path / "model.safetensors")
+    sn.load_weights(ours, tmp_path / "model.safetensors")
     images = np.random.default_rng(1).standard_normal((1, height, width, 3), dtype=np.float32)
     with torch.no_grad():
         expected = theirs.double()(torch.from_numpy(images).double().permute(0, 3, 1, 2)).numpy()

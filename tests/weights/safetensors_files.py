@@ -7,6 +7,7 @@ import numpy as np
 
 from scratchnet.layers import (Auxiliary, BatchNorm, Concat, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D,
                                MaxPool2D, ReLU, Sequential)
+from scratchnet.weights.layout import slots
 
 NAMES = {np.dtype("f8"): "F64", np.dtype("f4"): "F32", np.dtype("f2"): "F16", np.dtype("i8"): "I64"}
 
@@ -51,6 +52,15 @@ def published_tensors(model, seed=0):
             numbers = rng.standard_normal(shape) / math.sqrt(shape[-1])
             tensors[name] = (abs(numbers) + 0.5 if "var" in name else numbers).astype(np.float32)
     return tensors
+
+
+def from_pytorch(model, tensors):
+    """{published name: array in PyTorch's layout} -> {our name: array in ours}; integers are the model's own."""
+    state = model.state_dict()
+    for name, slot in slots(model, "pytorch").items():
+        for here, there in slot.views(state[name], tensors[slot.stored]):
+            here[...] = there
+    return state
 
 
 def filled(model, seed=1):

@@ -8,7 +8,7 @@ from hub_stand_in import Hub
 from safetensors_files import filled, network, same
 
 import scratchnet as sn
-from scratchnet.weights import head_classes
+from scratchnet.trained import open_weights
 
 pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
 
@@ -119,14 +119,18 @@ def test_a_file_that_is_no_safetensors_is_refused_like_any_other(hub, weights):
         sn.load_weights(network(), "hub:owner/lfs")
 
 
-def test_head_classes_are_read_without_a_model(hub, weights, tmp_path):
-    sn.save_weights(sn.models.create("lenet5", classes=7), tmp_path / "lenet", "pytorch")
+def test_a_network_by_name_asks_the_hub_once(hub, weights, tmp_path):
+    sn.save_weights(sn.models.create("lenet5", (32, 32, 3)), tmp_path / "lenet", "pytorch")
     hub.add("owner/lenet", {"model.safetensors": (tmp_path / "lenet").read_bytes()})
-    assert head_classes("lenet5", "hub:owner/lenet") == 7
-    sn.save_weights(sn.models.create("lenet5", classes=3), tmp_path / "ours")
-    assert head_classes("lenet5", tmp_path / "ours") == 3
-    with pytest.raises(ValueError, match="expected weights of lenet5, with a matrix"):
-        head_classes("lenet5", "hub:owner/all")
+    sn.load_weights(sn.models.create("lenet5", (32, 32, 3)), "hub:owner/lenet")
+    once = len(hub.asked)
+    hub.asked.clear()
+    model, _ = open_weights("lenet5", "hub:owner/lenet")                    # what a second load has fetched is cached
+    assert model.input_shape == (32, 32, 3) and 0 < len(hub.asked) < once
+    again = len(hub.asked)
+    hub.asked.clear()
+    sn.load_weights(model, "hub:owner/lenet")
+    assert len(hub.asked) == again
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from safetensors_files import network, published_tensors
+from safetensors_files import from_pytorch, network, published_tensors
 
 from scratchnet.layers import (BatchNorm, Concat, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, Residual,
                                SeparableConv2D, Sequential, Tanh)
-from scratchnet.weights.layout import from_pytorch, slots
+from scratchnet.weights.layout import slots
 
 rng = np.random.default_rng(0)
 
@@ -108,19 +108,29 @@ class Own(Layer):
         self.children()["child"].init(generator, input_shape)
 
 
+class Scale(Layer):
+    """y = w x, a weight for each feature."""
+
+    def build(self, generator, input_shape):
+        self.weight = self.add_parameter("weight", np.ones(input_shape))
+
+
 def test_an_order_that_cannot_be_known_is_an_error_that_names_the_layer():
     shared = Dense(4)
     problems = {
         "no container of scratchnet": Sequential(Flatten(), mine=Own(Dense(4))),
         "two places": Sequential(Concat(Sequential(Flatten(), shared),
                                         Sequential(GlobalAvgPool2D(), Dense(8), shared))),
-        "different orders": Sequential(Flatten(), Residual(Dense(8)))}
+        "different orders": Sequential(Flatten(), Residual(Dense(8))),
+        "1 .*how its arrays follow the order": Sequential(Flatten(), Scale()),
+        "mine .*how its arrays follow the order": Sequential(Flatten(), mine=Own(BatchNorm()))}
     for words, model in problems.items():
         model.init(0, (2, 2, 2))
         with pytest.raises(ValueError, match=f"{words}.*layout=\"scratchnet\""):
             slots(model, "pytorch")
         assert slots(model)                                                 # ours needs no order
     assert slots(made(Own(Conv2D(3, 1))), "pytorch")["child.weight"].is_turned
+    assert slots(made(Sequential(GlobalAvgPool2D(), Flatten(), Scale())), "pytorch")
 
 
 def made(model):

@@ -6,11 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from safetensors_files import filled, network, published_tensors, same, write
+from safetensors_files import filled, from_pytorch, network, published_tensors, same, write
 
 import scratchnet as sn
 from scratchnet import checkpoint
-from scratchnet.weights.layout import from_pytorch
 from scratchnet.weights.transfer import run
 
 
@@ -191,14 +190,19 @@ def test_metadata_that_were_edited_or_are_of_later_versions_are_refused(path):
 
     for change, words in [({"format": 2}, "install that"), ({"kind": "x"}, "'x'"), ({"layout": "keras"}, "'keras'"),
                           ({"class_names": [1]}, "class names"), ({"input_shape": 3}, "TypeError"),
-                          ({"preprocessing": {}}, "Preprocessing"), ({"model": None}, "layout")]:
+                          ({"preprocessing": {}}, "Preprocessing"), ({"model": None}, "layout"),
+                          ({"classes": 0}, "0 classes")]:
         edited(json.dumps(values | change))
         refused(network(), path, words)
     for text in ("{", "[]", "[" * 100_000):
         edited(text)
         refused(network(), path, "metadata in JSON")
-    write(path, {"a": np.zeros(1, "f4")}, {"format": "tf"})
-    refused(network(), path, "those of tf")
+
+
+@pytest.mark.parametrize("program", ["tf", "flax", "jax", "mlx", "paddle"])
+def test_weights_that_were_saved_for_another_program_are_refused(path, program):
+    write(path, {"a": np.zeros(1, "f4")}, {"format": program})
+    refused(network(), path, f"those of {program},")
 
 
 def test_frozen_parameters_are_loaded_and_gradients_of_old_values_dropped(path):
@@ -269,6 +273,7 @@ def test_an_interruption_waits_for_what_is_being_written():
     done = []
 
     def interrupt():
+        time.sleep(0.02)                                # until all threads run
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ import types
 
 import numpy as np
 import pytest
-from safetensors_files import filled, network
+from safetensors_files import filled, network, same
 
 import scratchnet as sn
 
@@ -30,12 +30,17 @@ class Array:
 Array.__module__ = "cupy"
 
 
-@pytest.mark.parametrize("layout", ["scratchnet", "pytorch"])
-def test_a_model_elsewhere_is_loaded_and_saved(tmp_path, monkeypatch, layout):
+@pytest.fixture
+def cupy(monkeypatch):
     module = types.ModuleType("cupy")
     module.asarray = lambda values, dtype=None: Array(np.asarray(getattr(values, "inside", values), dtype))
     monkeypatch.setitem(sys.modules, "cupy", module)
-    model, there = filled(network()), network().convert(module.asarray)
+    return module
+
+
+@pytest.mark.parametrize("layout", ["scratchnet", "pytorch"])
+def test_a_model_elsewhere_is_loaded_and_saved(tmp_path, cupy, layout):
+    model, there = filled(network()), network().convert(cupy.asarray)
     sn.save_weights(model, tmp_path / "here", layout)
     sn.load_weights(there, tmp_path / "here")
     assert all(type(parameter.value) is Array for parameter in there.parameters().values())
@@ -44,3 +49,18 @@ def test_a_model_elsewhere_is_loaded_and_saved(tmp_path, monkeypatch, layout):
             np.testing.assert_array_equal(array, model.state_dict()[name])
     sn.save_weights(there, tmp_path / "there", layout)
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+
+
+def test_a_device_that_is_full_leaves_the_model_as_it_was(tmp_path, cupy, monkeypatch):
+    model, there = filled(network()), network().convert(cupy.asarray)
+    sn.save_weights(model, tmp_path / "w")
+    before, room, asarray = there.state_dict(), iter(range(3)), cupy.asarray
+
+    def full(values, dtype=None):
+        if next(room, None) is None:
+            raise MemoryError("out of memory")
+        return asarray(values, dtype)
+    monkeypatch.setattr(cupy, "asarray", full)
+    with pytest.raises(MemoryError):
+        sn.load_weights(there, tmp_path / "w")
+    assert same(there, before)
