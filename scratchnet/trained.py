@@ -60,7 +60,7 @@ def open_weights(name, weights):
     """The same for the network `name` with published weights, for the classes and images that they are for."""
     with opened(weights) as source:
         shape, classes = image_shape(name, source), head_classes(name, source)
-        model = models.blank(name, shape, classes)
+        model = models.blank(name, shape, classes)              # without a head in the file the next line says so
         loaded = load_weights(model, source)
     if loaded.preprocessing is None:
         raise ValueError(f"{weights}: expected weights that say how images are made into what the network takes, got "
@@ -68,7 +68,7 @@ def open_weights(name, weights):
     return model, checkpoint.Checkpoint(
         model=name, input_shape=model.input_shape, classes=classes,
         class_names=class_names(classes, loaded.class_names), preprocessing=loaded.preprocessing,
-        dataset={"name": None, "checksum": None}, optimizer={}, counters={}, model_state={}, optimizer_state={})
+        dataset=source.dataset or {"name": None, "checksum": None}, optimizer={}, counters={}, model_state={}, optimizer_state={})
 
 
 def class_names(classes, own=None):

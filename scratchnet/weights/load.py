@@ -60,16 +60,15 @@ def load_weights(model, path):
 
 
 def head_classes(name, source):
-    """For how many classes the weights of the network `name` in an opened Source are."""
+    """For how many classes the weights of the network `name` in an opened Source are; None where its head is not there.
+    """
     if source.classes is not None:
         return source.classes
     weight = f"{heads.head(models.blank(name, classes=1)).path}.weight"
     ours = source.layout == "scratchnet"
     stored = weight if ours else published(name, weight)
-    if stored not in source.tensors or len(source.tensors[stored].shape) != 2:
-        raise ValueError(f"{source.path}: expected weights of {name}, with a matrix {stored}, got none; name the "
-                         "network that they were saved from")
-    return source.tensors[stored].shape[1 if ours else 0]
+    shape = source.tensors[stored].shape if stored in source.tensors else ()
+    return shape[1 if ours else 0] if len(shape) == 2 else None
 
 
 def image_shape(name, source):

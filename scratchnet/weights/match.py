@@ -27,7 +27,7 @@ def match(path, model, layout, tensors):
         notes += [note] * bool(names)
     if layout == "pytorch":
         excused |= {name for name in tensors if name.endswith(COUNTER)
-                    and name.removesuffix(COUNTER) + ".running_mean" in wanted}
+                    and name.removesuffix(COUNTER) + ".running_mean" in (wanted.keys() | tensors.keys())}
     shared = {name: slot for name, slot in wanted.items() if name in tensors and name not in excused}
     problems = [
         [f"missing: {name} {slot.stored_shape}" for name, slot in wanted.items()

@@ -56,7 +56,7 @@ def from_config(path, input_shape):
     ValueError for what is not JSON, or numbers that cannot be meant.
     """
     config = _read(path)
-    inner, notes = config.get("pretrained_cfg", config), []
+    inner, notes = config.get("pretrained_cfg") or config, []
     try:
         return _from_timm(inner, input_shape, notes), _class_names({**config, **inner}), notes
     except (TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
@@ -67,7 +67,7 @@ def from_config(path, input_shape):
 def input_size(path):
     """The (H, W, C) of timm's config.json, whose input_size is [C, H, W], or None where it says none."""
     config = _read(path)
-    inner = config.get("pretrained_cfg", config)
+    inner = config.get("pretrained_cfg") or config
     size = inner.get("input_size") if isinstance(inner, dict) else None
     if not (isinstance(size, list) and len(size) == 3 and all(type(side) is int and side > 0 for side in size)):
         return None

@@ -36,6 +36,7 @@ class Source:
     classes: int = None
     class_names: list = None
     preprocessing: Preprocessing = None
+    dataset: dict = None        # of a checkpoint: what it was trained on
 
     def check_model(self, name):
         """ValueError where these are the weights of another model than `name`; "" on either side is nobody's."""
@@ -54,7 +55,7 @@ def opened(path):
     name, sha256 = str(path), None
     if name.startswith(hub.PREFIX):
         path, name, sha256 = hub.fetch(name)
-    path = checkpoint.locate(path)
+    path = _file(path)
     with TensorFile(path) as file:
         values = _values(path, file.metadata)
         if values is not None and "kind" not in values:
@@ -64,13 +65,21 @@ def opened(path):
         yield Source(path, name, sha256, tensors=file.tensors, array=file.array, **fields)
 
 
+def _file(path):
+    """The file that a path stands for: in a folder the best checkpoint of a run, or the one file that was fetched."""
+    inside = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else []
+    if len(inside) == 1 and inside[0].name != checkpoint.LAST:
+        return inside[0]
+    return checkpoint.locate(path)
+
+
 def _of_checkpoint(path, name, sha256):
     saved = checkpoint.load(path)                       # into memory, for its checksum is over every bit
     dtypes = {np.dtype(code): dtype for dtype, code in DTYPES.items() if dtype != BF16}
     tensors = {key: Tensor(dtypes[array.dtype], array.shape, 0, 0) for key, array in saved.model_state.items()}
     return Source(path, name, sha256, "scratchnet", tensors, saved.model_state.__getitem__,
                   "" if saved.network else saved.model, saved.input_shape, saved.classes, saved.class_names,
-                  saved.preprocessing)
+                  saved.preprocessing, saved.dataset)
 
 
 def _values(path, metadata):

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import scratchnet as sn
 from scratchnet import checkpoint, evaluate, look, predict
@@ -207,3 +207,14 @@ def test_names_of_classes_are_the_weights_own_or_imagenets_however_they_are_spel
 def test_fewer_large_images_go_through_a_network_together():
     assert batch_size(64, (32, 32, 3)) == 64 and batch_size(256, (28, 28, 1)) == 256
     assert batch_size(64, (224, 224, 3)) == 20 and batch_size(64, (5000, 5000, 3)) == 1
+
+
+def test_digits_are_prepared_for_the_weights_of_a_run_as_for_the_run_itself(trained):
+    picture = Image.new("L", (200, 240), 230)
+    ImageDraw.Draw(picture).line([(110, 40), (95, 200)], 40, 22)           # dark on light: a 1
+    picture.save(trained.folder / "one.png")
+    by_run, by_name = (trained.run("-m", "scratchnet.predict", *words, "one.png", "--json") for words in (
+        ["runs/lenet5-mnist-sample"], ["lenet5", "--weights", "runs/lenet5-mnist-sample"]))
+    assert by_name.returncode == 0, by_name.stderr
+    first, second = (json.loads(done.stdout)["predictions"] for done in (by_run, by_name))
+    assert first == second
