@@ -16,7 +16,7 @@ import warnings
 from scratchnet import backend, data
 from scratchnet.files import to_json
 from scratchnet.signals import Stopped, at_once
-from scratchnet.weights.hub import PREFIX
+from scratchnet.weights.hub import PREFIX, parsed
 
 MOST_NAMES = 50             # of an error's "Known: ": ImageNet has a thousand classes
 
@@ -144,8 +144,13 @@ def add_weights(parser):
 
 
 def check_weights(weights):
-    """UsageError where --weights names a file that is not there."""
-    if weights is not None and not weights.startswith(PREFIX) and not os.path.exists(weights):
+    """UsageError where --weights names a file that is not there, or nothing that could be on the hub."""
+    if weights is not None and weights.startswith(PREFIX):
+        try:
+            parsed(weights)
+        except ValueError as error:
+            raise UsageError(f"--weights {error}") from None
+    elif weights is not None and not os.path.exists(weights):
         raise UsageError(f"--weights {weights}: expected a .safetensors file or hub:OWNER/REPO, got no such file; "
                          "correct the path")
 

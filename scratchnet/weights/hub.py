@@ -16,18 +16,23 @@ FOREIGN = (".bin", ".pth", ".pt", ".h5", ".keras", ".onnx", ".npz")
 PATIENCE = 10                   # seconds to wait for an answer
 
 
-def fetch(name):
-    """(path of the weights, hub:OWNER/REPO@COMMIT, their sha256 or None) for hub:OWNER/REPO[@REVISION].
-
-    The revision is main by default. config.json, where the repository has one, lies beside the path. Without an answer
-    of the hub its cache is enough, and that is printed. RuntimeError without the extra, ValueError for another form of
-    name, OSError where there is nothing to be had, each saying why.
-    """
+def parsed(name):
+    """(OWNER/REPO, REVISION, by default main) of hub:OWNER/REPO[@REVISION]. ValueError for another form."""
     match = FORM.fullmatch(name)
     if not match:
         raise ValueError(f"{name}: expected hub:OWNER/REPO or hub:OWNER/REPO@REVISION, as in "
                          "hub:timm/resnet50.a1_in1k@main; correct it")
-    repo, revision = match[1], match[2] or "main"
+    return match[1], match[2] or "main"
+
+
+def fetch(name):
+    """(path of the weights, hub:OWNER/REPO@COMMIT, their sha256 or None) for hub:OWNER/REPO[@REVISION].
+
+    config.json, where the repository has one, lies beside the path. Without an answer of the hub its cache is enough,
+    and that is printed. RuntimeError without the extra, ValueError for another form of name, OSError where there is
+    nothing to be had, each saying why.
+    """
+    repo, revision = parsed(name)
     try:
         import huggingface_hub
         import huggingface_hub.errors

@@ -80,9 +80,10 @@ def test_freezing_what_was_drawn_at_random_is_refused(capsys):
     assert "--weights" in capsys.readouterr().err
 
 
-def test_weights_that_are_not_there_are_a_usage_error(capsys):
-    assert train.main(["resnet18", "photos", "--weights", "nowhere.safetensors"]) == 2
-    assert "nowhere.safetensors" in capsys.readouterr().err
+@pytest.mark.parametrize("weights", ["nowhere.safetensors", "hub:resnet18"])
+def test_weights_that_cannot_be_there_are_a_usage_error(capsys, weights):
+    assert train.main(["resnet18", "photos", "--weights", weights]) == 2
+    assert f"--weights {weights}: expected" in capsys.readouterr().err
 
 
 def test_without_image_size_the_weights_say_how_large_images_are_and_are_opened_once(capsys, monkeypatch):
