@@ -262,5 +262,6 @@ def test_every_layer_has_a_row():
         return {type(layer).__name__}.union(*(kinds(child) for child in layer.children().values()))
     covered = set().union(*(kinds(parameters.values[0]) for parameters in ROWS))
     exported = {name for name in sn.layers.__all__ if isinstance(getattr(sn.layers, name), type)}
-    # Layer is abstract, Parameter is no layer, and Dropout draws other masks than PyTorch's.
-    assert exported - covered == {"Layer", "Parameter", "Dropout"}
+    # Layer is abstract, Parameter is no layer, Dropout draws other masks than PyTorch's, and Auxiliary acts on the loss
+    # (test_whole_gradients.py).
+    assert exported - covered == {"Layer", "Parameter", "Dropout", "Auxiliary"}
