@@ -1,115 +1,58 @@
-"""Convolution as matrix products whose second factor is read in place: no im2col (`windows.py`, `gemm.py`).
+"""Convolution: which way each one is computed, and its three passes as products of gathered rows.
 
-What makes it fast: pixels, not channels, lie along memory, so that vectors are full also for LeNet's 1, 6 and 16
-channels, where libraries that pad channels to a vector leave most lanes idle; and blocks of output rows are small
-enough for the L2 cache.
+Few filters or channels (LeNet's 1, 6 and 16) go to `conv_planes.py`, where pixels fill the vectors; all else to `gather.py`
+and `conv_weights.py`, where channels do. A first layer's few channels are taken with the window's columns, which lie next
+to them in memory, as rows of KW·C numbers.
 """
-from math import prod
+from functools import lru_cache
 
-from numba import prange
-from numpy import float32
+import numpy
 
 from ..shapes import output_size
-from . import memory, threads
-from .column_sums import add_parts
-from .compile import behaved, kernel
-from .gemm import ROWS, add_dots, add_product, whole_rows
-from .windows import (fill, load_pixels, load_planes, plane_shape, row_starts, run_starts, store_pixels,
-                      store_planes)
-
-BLOCK = 64 * 1024                                # floats worked on at a time: 256 KB
-SHORTEST_RUN = 128                               # pixels in a block: less makes short innermost loops
+from . import conv_planes, memory, winograd
+from .compile import behaved
+from .conv_weights import gather_weights
+from .gather import gather, pack, pack_bias, turn
+from .pad import pad2d
+from .tile import FEW_ROWS, LANES
+from .winograd_weights import backward_weights
 
 
-@kernel
-def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs, sums):
-    """planes (parts, CG, .., PH, PW), runs (parts, FG, pixels): each thread's scratch for `rows` output rows."""
-    N, OH, OW, F = y.shape
-    PW, pixels = planes.shape[5], runs.shape[2]
-    FG, K = F // groups, starts.size
-    flat_w, flat_planes, flat_runs = w.reshape(w.size), planes.reshape(planes.size), runs.reshape(runs.size)
-    blocks = (OH + rows - 1) // rows
-    tasks, parts = N * groups * blocks, planes.shape[0]
-    for part in prange(parts):
-        own_planes, own_runs = part * (planes.size // parts), part * (runs.size // parts)
-        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-            n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * rows
-            count = min(rows, OH - first)
-            fill(flat_planes, own_planes, planes.size // parts, float32(0))
-            load_planes(x[n], g * planes.shape[1], first * strides[0] - origin[0], -origin[1], strides, planes[part])
-            for f in range(FG):
-                fill(flat_runs, own_runs + f * pixels, pixels, bias[g * FG + f])
-            # (FG, P) += (FG, K) @ (K, P); wᵀ[f, k] is w[k·F + f]
-            add_product(flat_w, g * FG, 1, F, flat_planes, starts, own_planes, flat_runs, own_runs, pixels,
-                        FG, K, (count - 1) * PW + OW, sums, part * (sums.size // parts))
-            store_pixels(runs[part, :FG], g * FG, first, count, PW, y[n])
+def suits_planes(w_shape, C, dilation, groups):
+    """Whether channels would leave most of a vector empty: of the result, or of what is summed over."""
+    KH, KW, CG, F = w_shape
+    depth = KW * CG if is_merged(w_shape, C, dilation, groups) else CG
+    return 2 * (F // groups) <= LANES or depth < FEW_ROWS
 
 
-@kernel
-def _backward_data(dy, w, dx, strides, origin, groups, rows, starts, run_rows, planes, runs, sums):
-    """For planes.shape[1] channels at a time of one image, so that all windows over a pixel are one thread's."""
-    N, OH, OW, F = dy.shape
-    KH, KW, CG, _ = w.shape
-    PW, width = planes.shape[5], planes.shape[1]
-    FG = F // groups
-    flat_w, flat_planes, flat_runs = w.reshape(w.size), planes.reshape(planes.size), runs.reshape(runs.size)
-    cuts = (CG + width - 1) // width
-    tasks, parts = N * groups * cuts, planes.shape[0]
-    plane = planes.size // (parts * width)
-    for part in prange(parts):
-        own_planes, own_runs = part * width * plane, part * (runs.size // parts)
-        fill(flat_runs, own_runs, runs.size // parts, float32(0))                 # what is no pixel stays 0
-        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-            n, g, c = task // (groups * cuts), task // cuts % groups, task % cuts * width
-            C = min(width, CG - c)
-            fill(flat_planes, own_planes, width * plane, float32(0))
-            for first in range(0, OH, rows):
-                count = min(rows, OH - first)
-                load_pixels(dy[n], g * FG, first, count, PW, runs[part])
-                for tap in range(KH * KW):
-                    # (C, P) += (C, FG) @ (FG, P), added where this window element lies in the planes
-                    add_product(flat_w, (tap * CG + c) * F + g * FG, F, 1, flat_runs, run_rows, own_runs,
-                                flat_planes, own_planes + starts[tap * width] + first * PW, plane,
-                                C, FG, (count - 1) * PW + OW, sums, part * (sums.size // parts))
-            store_planes(planes[part, :C], g * CG + c, -origin[0], -origin[1], strides, dx[n])
+def is_merged(w_shape, C, dilation, groups):
+    """Whether a row of the window is better taken as one row of KW·C numbers."""
+    return groups == 1 and dilation[1] == 1 and w_shape[1] > 1 and C <= 8
 
 
-@kernel
-def _backward_weights(dy, x, strides, origin, groups, rows, starts, planes, runs, totals):
-    """totals[part] (K, F) = each thread's own sum, so that no two write one element, in an order that is fixed."""
-    N, OH, OW, F = dy.shape
-    PW, pixels = planes.shape[5], runs.shape[2]
-    FG, K = F // groups, starts.size
-    flat_planes, flat_runs = planes.reshape(planes.size), runs.reshape(runs.size)
-    flat_totals = totals.reshape(totals.size)
-    blocks = (OH + rows - 1) // rows
-    tasks, parts = N * groups * blocks, planes.shape[0]
-    for part in prange(parts):
-        own_planes, own_runs, own_total = part * (planes.size // parts), part * FG * pixels, part * K * F
-        fill(flat_totals, own_total, K * F, float32(0))
-        fill(flat_runs, own_runs, FG * pixels, float32(0))                        # what is no pixel stays 0
-        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-            n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * rows
-            count = min(rows, OH - first)
-            fill(flat_planes, own_planes, planes.size // parts, float32(0))
-            load_planes(x[n], g * planes.shape[1], first * strides[0] - origin[0], -origin[1], strides, planes[part])
-            load_pixels(dy[n], g * FG, first, count, PW, runs[part])
-            # (K, FG) += (K, P) @ (FG, P)ᵀ
-            add_dots(flat_planes, starts, own_planes, flat_runs, own_runs, pixels, flat_totals, own_total + g * FG, F,
-                     K, FG, (count - 1) * PW + OW)
+def padded(x, padding):
+    """x with the zeros around it that `is_merged` needs: what is read from a pixel on are KW pixels."""
+    return pad2d(x, padding, "zeros") if padding != ((0, 0), (0, 0)) else x
 
 
-def _block_rows(images, OH, OW, floats):
-    """Output rows a block, of `floats` floats a pixel: what the cache holds, but not so few pixels that the innermost
-    loops are short, and not so many rows that a thread has no block."""
-    cached = max(BLOCK // max(1, floats * OW), -(-SHORTEST_RUN // max(1, OW)))
-    shared = -(-OH * images // threads.threads())
-    return max(1, min(OH, cached, shared))
+@lru_cache(maxsize=1024)
+def first_taps(window, dilation, origin):
+    """(rows, columns, numbers): where each window element reads, seen from the output pixel's first place; its number."""
+    KH, KW = window
+    number = numpy.arange(KH * KW)
+    return number // KW * dilation[0] - origin[0], number % KW * dilation[1] - origin[1], number
 
 
-def _run_length(pixels):
-    """At least so many floats, and an odd number of cache lines, for rows a power of two apart share few sets."""
-    return (-(-pixels // 16) | 1) * 16
+@lru_cache(maxsize=1024)
+def _taps_of_phase(window, strides, dilation, origin, phase):
+    """The window elements that reach the input pixels (i·SH + a, j·SW + b) of phase (a, b): a + top - kh·DH is a multiple
+    of SH; such an element sees dy's row i + (a + top - kh·DH)/SH."""
+    KH, KW = window
+    number = numpy.arange(KH * KW)
+    down = phase[0] + origin[0] - number // KW * dilation[0]
+    right = phase[1] + origin[1] - number % KW * dilation[1]
+    reach = (down % strides[0] == 0) & (right % strides[1] == 0)
+    return down[reach] // strides[0], right[reach] // strides[1], number[reach]
 
 
 def conv2d(x, w, b, strides, padding, dilation, groups):
@@ -119,65 +62,69 @@ def conv2d(x, w, b, strides, padding, dilation, groups):
     """
     x, w = behaved(x), behaved(w)
     KH, KW, CG, F = w.shape
-    N, H, W, _ = x.shape
-    bias = memory.zeros(F) if b is None else behaved(b)
+    N, H, W, C = x.shape
+    if suits_planes(w.shape, C, dilation, groups):
+        return conv_planes.conv2d(x, w, b, strides, padding, dilation, groups)
     OH = output_size(H, KH, strides[0], padding[0], dilation[0])
     OW = output_size(W, KW, strides[1], padding[1], dilation[1])
     y = memory.empty((N, OH, OW, F))
-    if y.size:
-        rows, starts, planes, runs = _scratch(y.shape, w.shape, strides, dilation, groups, whole_rows(F // groups))
-        _forward(x, w, bias, y, strides, (padding[0][0], padding[1][0]), groups, rows, starts, planes, runs,
-                 _sums(runs))
-    return y
-
-
-def _scratch(y_shape, w_shape, strides, dilation, groups, FG):
-    """Rows a block, where the window elements' runs start, each thread's planes and its FG runs."""
-    N, OH, OW, _ = y_shape
-    KH, KW, CG, _ = w_shape
-    rows = _block_rows(N * groups, OH, OW, CG * strides[0] * strides[1] + FG)
-    shape = plane_shape(CG, (KH, KW), strides, dilation, rows, OW)
-    parts = threads.chunks(N * groups * -(-OH // rows))
-    runs = memory.empty((parts, FG, _run_length(rows * shape[4])))
-    return rows, run_starts(shape, (KH, KW), strides, dilation), memory.empty((parts, *shape)), runs
-
-
-def _sums(runs):
-    """Each thread's scratch for add_product, flat: rows as long as a run."""
-    return memory.empty(len(runs) * ROWS * runs.shape[2])
+    if not y.size:
+        return y
+    m = winograd.tile_size(x.shape, y.shape, strides, dilation, groups, (KH, KW))
+    if m:
+        return winograd.convolve(x, winograd.filters(w, m), pack_bias(b, F), None, y, m, (padding[0][0], padding[1][0]))
+    origin = (padding[0][0], padding[1][0])
+    if is_merged(w.shape, C, dilation, groups):
+        x, w, origin = padded(x, padding), w.reshape(KH, 1, KW * C, F), (0, 0)
+    rows, columns, numbers = first_taps(w.shape[:2], dilation, origin)
+    return gather(x, pack(w, numbers, groups), pack_bias(b, F, groups), None, y, (rows, columns), (N, OH, OW),
+                  (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups)
 
 
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
-    """y = columns @ w, so dcolumns = dy @ wᵀ, and dx sums the copies of each pixel.
+    """dx[pixel] = Σ over the windows (kh, kw) that cover the pixel: dy[window] @ w[kh, kw]ᵀ.
 
-    dy (N, OH, OW, F) -> dx (N, H, W, C).
+    dy (N, OH, OW, F) -> dx (N, H, W, C). With strides, pixels of one phase, (H mod SH, W mod SW), are covered by the same
+    window elements, so dx is SH·SW convolutions without strides.
     """
     dy, w = behaved(dy), behaved(w)
-    N, OH, OW, F = dy.shape
-    KH, KW, CG, _ = w.shape
-    FG, origin = F // groups, (padding[0][0], padding[1][0])
-    # Few enough channels that their planes stay in the cache, and that each thread has some.
-    image = plane_shape(1, (KH, KW), strides, dilation, OH, OW)
-    cuts = max(1, -(-threads.threads() // max(1, N * groups)))
-    width = whole_rows(max(1, min(-(-CG // cuts), 4 * BLOCK // prod(image))))
-    shape = (width, *image[1:])
-    rows = _block_rows(threads.threads(), OH, OW, FG)
-    parts = threads.chunks(N * groups * -(-CG // width))
-    runs = memory.empty((parts, FG, _run_length(rows * shape[4])))
-    dx = memory.zeros(x_shape)                   # for the pixels that no window sees
-    _backward_data(dy, w, dx, strides, origin, groups, rows, run_starts(shape, (KH, KW), strides, dilation),
-                   row_starts(FG, runs.shape[2]), memory.empty((parts, *shape)), runs, _sums(runs))
+    KH, KW, CG, F = w.shape
+    if 2 * CG <= LANES or F // groups < FEW_ROWS:
+        return conv_planes.conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups)
+    N, H, W, C = x_shape
+    phases = [(a, b, _taps_of_phase((KH, KW), strides, dilation, (padding[0][0], padding[1][0]), (a, b)))
+              for a in range(min(strides[0], H)) for b in range(min(strides[1], W))]
+    untouched = dy.size == 0 or any(len(numbers) == 0 for _, _, (_, _, numbers) in phases)
+    dx = memory.zeros(x_shape) if untouched else memory.empty(x_shape)
+    if not dy.size or not dx.size:
+        return dx
+    bias, turned = pack_bias(None, C, groups), turn(w, groups)
+    m = winograd.tile_size(dy.shape, x_shape, strides, dilation, groups, (KH, KW))
+    if m:
+        return winograd.convolve(dy, winograd.filters(turned, m), bias, None, dx, m,
+                                 (2 - padding[0][0], 2 - padding[1][0]))
+    for a, b, (rows, columns, numbers) in phases:
+        if len(numbers):
+            grid = (N, -(-(H - a) // strides[0]), -(-(W - b) // strides[1]))
+            gather(dy, pack(turned, KH * KW - 1 - numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
+                   (H, W, C, strides[0], a, strides[1], b), F // groups, groups)
     return dx
 
 
 def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
-    """y = columns @ w, so dw = columnsᵀ @ dy: each weight sums over all windows of the batch.
+    """dw[kh, kw] = Σ_{n,oh,ow} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW]ᵀ dy[n,oh,ow].
 
     dy (N, OH, OW, F), x (N, H, W, C) -> dw (KH, KW, C/groups, F).
     """
     dy, x = behaved(dy), behaved(x)
-    rows, starts, planes, runs = _scratch(dy.shape, w_shape, strides, dilation, groups, dy.shape[3] // groups)
-    totals, dw = memory.empty((len(planes), *w_shape)), memory.empty(w_shape)
-    _backward_weights(dy, x, strides, (padding[0][0], padding[1][0]), groups, rows, starts, planes, runs, totals)
-    add_parts(totals, dw)
-    return dw
+    KH, KW, CG, F = w_shape
+    if suits_planes(w_shape, x.shape[3], dilation, groups):
+        return conv_planes.conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups)
+    m = winograd.tile_size(x.shape, dy.shape, strides, dilation, groups, (KH, KW))
+    if m:
+        return backward_weights(x, dy, m, (padding[0][0], padding[1][0])).reshape(w_shape)
+    origin = (padding[0][0], padding[1][0])
+    if is_merged(w_shape, x.shape[3], dilation, groups):
+        x, KW, CG, origin = padded(x, padding), 1, KW * CG, (0, 0)
+    rows, columns, _ = first_taps((KH, KW), dilation, origin)
+    return gather_weights(x, dy, (rows, columns), dy.shape[:3], (*x.shape[1:], *strides), CG, groups).reshape(w_shape)

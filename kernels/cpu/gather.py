@@ -1,0 +1,255 @@
+"""A convolution as one product whose first factor is read in place: out[pixel] = Σ_tap x[pixel moved by tap] @ b[tap].
+
+Forward it reads x and the weights, backward dy and the weights turned round (`conv.py`); a dense layer is the case of one
+tap. No im2col: a table gives the address of each pixel's row for each tap, that of a row of zeros where the tap falls
+outside, and `tile.py` reads the rows there.
+
+Blocks of output pixels small enough for the L2 cache are the tasks; where there are few, as in the small maps of one
+image, their columns are split too. Within one, a panel of b (WIDTH columns, some CHUNK rows) stays in the L1 cache while
+the block's tiles pass by. Sums are cut at CHUNK products, because rounding grows with how many numbers a sum runs over.
+"""
+from functools import lru_cache
+
+import numpy
+from numba import prange
+from numpy import float32
+
+from . import memory, threads
+from .compile import behaved, helper, kernel
+from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile, prefetch,
+                   rows_tile)
+
+BLOCK = 32 * ROWS                                # output pixels of a task
+CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
+CHUNK = 256
+_zeros = numpy.zeros(4096, numpy.float32)        # what taps outside the image read
+
+
+@helper
+def _addresses(table, places, x, zeros, taps, first, count, grid, source, target):
+    """table[tile, tap, row]: where each pixel of the block reads; places[pixel]: the offset in bytes of its row of y.
+
+    tap_rows, tap_columns = taps; rows of the last tile behind the block repeat its last pixel."""
+    _, QH, QW = grid
+    H, W, C, down, right = source
+    OH, OW, F, row_step, top, column_step, left = target
+    rows, columns = taps
+    image, rest = first // (QH * QW), first % (QH * QW)
+    i, j = rest // QW, rest % QW
+    for q in range(places.size):
+        places[q] = 4 * ((image * OH + i * row_step + top) * OW + j * column_step + left) * F
+        at = q // ROWS * rows.size * ROWS + q % ROWS
+        for tap in range(rows.size):
+            h, w = i * down + rows[tap], j * right + columns[tap]
+            inside = 0 <= h < H and 0 <= w < W
+            table[at + tap * ROWS] = x + 4 * ((image * H + h) * W + w) * C if inside else zeros
+        if q < count - 1:
+            j += 1
+            if j == QW:
+                i, j = i + 1, 0
+                if i == QH:
+                    image, i = image + 1, 0
+
+
+@helper
+def _tiles(table, all_taps, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
+    """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
+    table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
+    for t in range((count + ROWS - 1) // ROWS):
+        left, at, row = count - t * ROWS, table_at + 8 * (t * all_taps + tap) * ROWS, 8 * t * ROWS
+        if columns <= LANES:
+            narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+        elif columns <= 2 * LANES:
+            half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+        elif left > 2 * FEW_ROWS:
+            rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+        else:
+            for few in range(0, 8 * left, 8 * FEW_ROWS):
+                few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few, floor)
+
+
+@helper
+def _ahead(ahead, x, tap_row, first, pixels, grid, source):
+    _, QH, QW = grid
+    H, W, C, down, right = source
+    image, rest = first // (QH * QW), first % (QH * QW)
+    i, j = rest // QW, rest % QW
+    for q in range(ahead.size):
+        h = i * down + tap_row
+        ahead[q] = x + 4 * ((image * H + h) * W + j * right) * C if 0 <= h < H and first + q < pixels else 0
+        j += 1
+        if j == QW:
+            i, j = i + 1, 0
+            if i == QH:
+                image, i = image + 1, 0
+
+
+@kernel
+def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, grid, source, target, depth, groups,
+            block, splits):
+    F, taps = target[2], tap_rows.size
+    FG = F // groups
+    panels = (FG + WIDTH - 1) // WIDTH
+    pixels = grid[0] * grid[1] * grid[2]
+    tasks = (pixels + block - 1) // block * groups * splits
+    x_at, b_at, bias_at, zeros_at = x.ctypes.data, b.ctypes.data, bias.ctypes.data, zeros.ctypes.data
+    y_at, init_at = y.ctypes.data, init.ctypes.data
+    # Of depth rows a tap, either several taps are summed at once or parts of one.
+    taps_at_once, depth_at_once = max(1, CHUNK // depth), (depth + depth // CHUNK) // (1 + depth // CHUNK)
+    for task in prange(tasks):
+        first, group, split = task // (groups * splits) * block, task // splits % groups, task % splits
+        count = min(block, pixels - first)
+        tiles = (count + ROWS - 1) // ROWS
+        table, places = numpy.empty(tiles * taps * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64)
+        inits, outs = numpy.empty(tiles * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64)
+        # The rows of a panel that has not all its columns in y, and one for rows behind the block.
+        edge = numpy.empty((tiles * ROWS + 1) * WIDTH, numpy.float32)
+        edge_at = edge.ctypes.data
+        ahead = numpy.empty(tiles * ROWS, numpy.int64)
+        _ahead(ahead, x_at + 4 * group * depth, tap_rows[taps - 1], first + block, pixels, grid, source)
+        _addresses(table, places, x_at + 4 * group * depth, zeros_at, (tap_rows, tap_columns), first, count, grid, source,
+                   target)
+        p0, p1 = panels * split // splits, panels * (split + 1) // splits
+        for panel in range(p0, p1):
+            column, columns = group * FG + panel * WIDTH, min(WIDTH, FG - panel * WIDTH)
+            whole = columns == WIDTH
+            for q in range(tiles * ROWS):
+                outs[q] = y_at + places[q] + 4 * column
+                inits[q] = init_at + places[q] + 4 * column if has_init else zeros_at
+            for q in range(count, tiles * ROWS):
+                outs[q] = edge_at + 4 * tiles * ROWS * WIDTH
+            if not whole:
+                for q in range(tiles * ROWS):
+                    outs[q] = edge_at + 4 * q * WIDTH
+                    if has_init:
+                        for j in range(columns):
+                            edge[q * WIDTH + j] = init[places[q] // 4 + column + j]
+                        inits[q] = outs[q]
+            for tap in range(0, taps, taps_at_once):
+                for skip in range(0, depth, depth_at_once):
+                    is_last = tap + taps_at_once >= taps and skip + depth_at_once >= depth
+                    is_first = tap == 0 and skip == 0
+                    at = (((group * panels + panel) * taps + tap) * depth + skip) * WIDTH
+                    _tiles(table, taps, count, tap, min(taps_at_once, taps - tap), skip, min(depth_at_once, depth - skip),
+                           b_at + 4 * at, bias_at + 4 * (group * panels + panel) * WIDTH if is_first else zeros_at,
+                           inits if is_first else outs, outs, float32(floor) if is_last else float32(-numpy.inf),
+                           columns)
+            if not whole:
+                for q in range(count):
+                    for j in range(columns):
+                        y[places[q] // 4 + column + j] = edge[q * WIDTH + j]
+
+
+@helper
+def multiply_rows(a, a_start, K, M, b, panels, out, out_start, out_row, zeros):
+    """out[m] = a[m] @ b for M rows of K numbers, b packed (panels, K, WIDTH) at an address; out's rows hold whole panels."""
+    tiles = (M + ROWS - 1) // ROWS
+    table, outs, inits = (numpy.empty(tiles * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64),
+                          numpy.empty(tiles * ROWS, numpy.int64))
+    waste = numpy.empty(WIDTH, numpy.float32)
+    a_at, out_at = a.ctypes.data + 4 * a_start, out.ctypes.data + 4 * out_start
+    chunks = (K + CHUNK - 1) // CHUNK
+    for q in range(tiles * ROWS):
+        table[q] = a_at + 4 * min(q, M - 1) * K
+        inits[q] = zeros.ctypes.data
+    for panel in range(panels):
+        for q in range(tiles * ROWS):
+            outs[q] = out_at + 4 * (q * out_row + panel * WIDTH) if q < M else waste.ctypes.data
+        for chunk in range(chunks):
+            skip, end = chunk * K // chunks, (chunk + 1) * K // chunks
+            _tiles(table, 1, M, 0, 1, skip, end - skip, b + 4 * (panel * K + skip) * WIDTH, zeros.ctypes.data,
+                   outs if chunk else inits, outs, float32(-numpy.inf), WIDTH)
+    return waste[0]                              # keeps it alive until here
+
+
+@kernel
+def _pack(w, taps, groups, packed):
+    """packed (groups, panels, taps, K, WIDTH) of w (KH·KW, K, columns of all groups); 0 behind the last column."""
+    _, K, F = w.shape
+    FG = F // groups
+    panels, cuts = (FG + WIDTH - 1) // WIDTH, (K + 31) // 32
+    for task in prange(groups * taps.size * cuts):
+        group, tap, cut = task // (taps.size * cuts), task // cuts % taps.size, task % cuts
+        weights = w[taps[tap]]
+        for k in range(cut * 32, min(K, cut * 32 + 32)):
+            for panel in range(panels):
+                start = (((group * panels + panel) * taps.size + tap) * K + k) * WIDTH
+                first = group * FG + panel * WIDTH
+                valid = min(WIDTH, FG - panel * WIDTH)
+                for j in range(valid):
+                    packed[start + j] = weights[k, first + j]
+                for j in range(valid, WIDTH):
+                    packed[start + j] = 0
+
+
+@kernel
+def _turn(w, groups, turned):
+    """turned[KH·KW - 1 - tap, f, group·C + c] = w[tap, c, group·F + f], in squares that the cache holds."""
+    taps, CG, F = w.shape
+    FG = F // groups
+    rows = (FG + 15) // 16
+    for task in prange(taps * groups * rows):
+        tap, group, row = task // (groups * rows), task // rows % groups, task % rows * 16
+        for column in range(0, CG, 16):
+            for f in range(row, min(FG, row + 16)):
+                for c in range(column, min(CG, column + 16)):
+                    turned[taps - 1 - tap, f, group * CG + c] = w[tap, c, group * FG + f]
+
+
+def turn(w, groups=1):
+    """The weights of backward-data, (KH, KW, F/groups, C): w (KH, KW, C/groups, F) turned by 180 degrees, channels and
+    filters in each other's place."""
+    KH, KW, CG, F = w.shape
+    turned = memory.empty((KH, KW, F // groups, CG * groups))
+    _turn(w.reshape(KH * KW, CG, F), groups, turned.reshape(KH * KW, F // groups, CG * groups))
+    return turned
+
+
+def pack(w, taps, groups=1):
+    """The weights (KH, KW, K, columns) of the taps, numbers in KH·KW, as `gather` wants them."""
+    KH, KW, K, F = w.shape
+    packed = memory.empty(groups * -(-F // groups // WIDTH) * len(taps) * K * WIDTH)
+    _pack(w.reshape(KH * KW, K, F), taps, groups, packed)
+    return packed
+
+
+def pack_bias(b, F, groups=1):
+    """b (F,) or None, each group's columns filled up with zeros to whole panels."""
+    FG = F // groups
+    panels = -(-FG // WIDTH)
+    packed = numpy.zeros((groups, panels * WIDTH), numpy.float32)
+    if b is not None:
+        packed[:, :FG] = b.reshape(groups, FG)
+    return packed.reshape(-1)
+
+
+@lru_cache(maxsize=1024)
+def _plan(pixels, columns, depth, taps, groups, at_once):
+    """(pixels of a block, splits of the columns), for even work on `at_once` threads."""
+    block = max(ROWS, min(BLOCK, CACHED // (depth * min(taps, 4)) // ROWS * ROWS))
+    panels = -(-columns // WIDTH)
+    blocks = -(-pixels // block) * groups
+    splits = 1
+    if blocks < 8 * at_once:
+        splits = next((n for n in range(1, panels + 1) if blocks * n % at_once == 0 and blocks * n >= 2 * at_once),
+                      min(panels, at_once))
+    return block, splits
+
+
+def zeros_for(length):
+    """At least so many zeros."""
+    return _zeros if length <= _zeros.size else memory.zeros(length)
+
+
+def gather(x, b, bias, init, y, taps, grid, source, target, depth, groups=1, relu=False):
+    """y[n, i·row_step + top, j·column_step + left] = Σ_t x[n, i·down + rows[t], j·right + columns[t]] @ b[t] + bias
+    (+ init, as y), for all (n, i, j) of the grid (N, QH, QW).
+
+    x (N, H, W, C), source (H, W, C, down, right); y (N, OH, OW, F), target (OH, OW, F, row_step, top, column_step, left);
+    taps (rows, columns), two int64 arrays; b and bias packed; relu: negative results are 0.
+    """
+    block, splits = _plan(grid[0] * grid[1] * grid[2], target[2] // groups, depth, len(taps[0]), groups, threads.threads())
+    _gather(x.reshape(-1), b, bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None),
+            y.reshape(-1), *taps, zeros_for(depth + WIDTH), 0.0 if relu else -numpy.inf, grid, source, target, depth, groups, block,
+            splits)
+    return y

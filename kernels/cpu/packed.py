@@ -1,0 +1,85 @@
+"""Convolutions and dense layers whose weights are laid out once, for inference: the same products, nothing packed a call.
+
+Called from several threads at once: whatever a call writes to is its own.
+"""
+import numpy
+
+from ..shapes import output_size
+from . import memory, winograd
+from .activation import relu as apply_relu
+from .arithmetic import add
+from .compile import behaved
+from .conv import conv2d, first_taps, is_merged, padded, suits_planes
+from .depthwise import depthwise_conv2d
+from .gather import gather, pack, pack_bias
+
+TAP = numpy.zeros(1, numpy.int64), numpy.zeros(1, numpy.int64)       # of a dense layer
+
+
+class PackedConv2D:
+    """y = x * w + b (+ residual), then max(·, 0) if relu.  w (KH, KW, C/groups, F), b (F,) or None.
+
+    Weights are packed, or transformed for Winograd, when a size of images that asks for it is first seen. A depthwise convolution is the one with w.shape[2] == 1 and groups the channels.
+    """
+
+    def __init__(self, w, b, strides, dilation, groups):
+        self.w, self.b = behaved(w), None if b is None else behaved(b)
+        self.strides, self.dilation, self.groups = strides, dilation, groups
+        self.bias = pack_bias(self.b, w.shape[3], groups)
+        self.layouts = {}                        # Winograd's m, 0 for none -> the weights laid out for it
+
+    def __call__(self, x, padding, residual=None, relu=False, out=None):
+        KH, KW, CG, F = self.w.shape
+        N, H, W, C = x.shape
+        window = (self.strides, padding, self.dilation)
+        if self.groups == C and CG == 1:
+            return _finish(depthwise_conv2d(x, self.w, self.b, *window), residual, relu, out)
+        if suits_planes(self.w.shape, C, self.dilation, self.groups):
+            return _finish(conv2d(x, self.w, self.b, *window, self.groups), residual, relu, out)
+        y_shape = (N, output_size(H, KH, self.strides[0], padding[0], self.dilation[0]),
+                   output_size(W, KW, self.strides[1], padding[1], self.dilation[1]), F)
+        y = memory.empty(y_shape) if out is None else out
+        if not y.size:
+            return y
+        m = winograd.tile_size(x.shape, y_shape, self.strides, self.dilation, self.groups, (KH, KW), True)
+        origin = (padding[0][0], padding[1][0])
+        if m:
+            U = self._layout(m, lambda: winograd.filters(self.w, m))
+            return winograd.convolve(x, U, self.bias, residual, y, m, origin, relu)
+        w = self.w
+        if is_merged(w.shape, C, self.dilation, self.groups):
+            x, w, origin = padded(x, padding), w.reshape(KH, 1, KW * C, F), (0, 0)
+        rows, columns, numbers = first_taps(w.shape[:2], self.dilation, origin)
+        return gather(x, self._layout(0, lambda: pack(w, numbers, self.groups)), self.bias, residual, y, (rows, columns),
+                      y_shape[:3], (*x.shape[1:], *self.strides), (*y_shape[1:], 1, 0, 1, 0), w.shape[2], self.groups, relu)
+
+    def _layout(self, key, make):
+        if key not in self.layouts:              # two threads may both make it: the same
+            self.layouts[key] = make()
+        return self.layouts[key]
+
+
+class PackedDense:
+    """y = x w + b, then max(·, 0) if relu.  w (IN, OUT), b (OUT,) or None."""
+
+    def __init__(self, w, b):
+        self.w = behaved(w)
+        self.packed, self.bias = pack(self.w[None, None], TAP[0], 1), pack_bias(b, w.shape[1])
+
+    def __call__(self, x, relu=False, out=None):
+        N, (IN, OUT) = len(x), self.w.shape
+        y = memory.empty((N, OUT)) if out is None else out
+        if y.size:
+            gather(x, self.packed, self.bias, None, y, TAP, (1, 1, N), (1, N, IN, 1, 1), (1, N, OUT, 1, 0, 1, 0), IN,
+                   relu=relu)
+        return y
+
+
+def _finish(y, residual, relu, out):
+    """What the ways without an epilogue leave to be done."""
+    y = y if residual is None else add(residual, y, 1.0)
+    y = apply_relu(y, 0.0, None, 0.0) if relu else y
+    if out is None:
+        return y
+    numpy.copyto(out, y)
+    return out

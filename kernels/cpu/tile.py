@@ -1,0 +1,240 @@
+"""The register tile all products are made of: a few rows times a few vectors of columns, summed in registers.
+
+    out[i, j] = max(init[i, j] + bias[j] + Σ_t Σ_k a_t[i, k] b[t, k, j], floor)        rows_tile: forward, dx, dense
+    out[i, j] += Σ_r Σ_k a_r[k, i] b_r[k, j]                                           columns_tile: dw
+
+The whole sum is one loop nest of LLVM vector IR, because Numba's own vectoriser keeps no accumulators over two loops: 6
+rows by 4 vectors are 24 accumulators, and each step loads 4 vectors and broadcasts 6 numbers for 24 multiply-adds, so
+that arithmetic, not loading, is the limit; two steps at a time, so that counting costs little. The numbers a_t[i, ·] are
+found through a table of addresses: a convolution reads the windows of its input in place, whatever their shape
+(batch-reduce GEMM: Georganas et al. 2020).
+
+Addresses are Python ints; what they point to has to be kept alive by the caller.
+"""
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+FLOAT, INT = ir.FloatType(), ir.IntType(64)
+
+
+ROWS = 6                                         # of a tile
+FEW_ROWS = 2                                     # of the tile for rows left over
+
+
+def _host():
+    """(floats a vector holds, vectors of a tile): by what the processor has; LLVM makes do where it has less."""
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 16, 4                             # 32 registers, of which 24 accumulate
+    if features.get("avx2") and features.get("fma"):
+        return 8, 2                              # 16 registers
+    return 4, 4 if features.get("neon") else 2
+
+
+LANES, VECTORS = _host()
+WIDTH = VECTORS * LANES                          # columns of a tile
+
+
+class Vectors:
+    """What the tiles below write their loops with: `builder` and vectors of some lanes."""
+
+    def __init__(self, builder, lanes):
+        self.builder, self.lanes, self.type = builder, lanes, ir.VectorType(FLOAT, lanes)
+        name = f"llvm.fmuladd.v{lanes}f32"
+        self.multiply_add = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(self.type, [self.type] * 3), name)
+        self.zero = ir.Constant(self.type, [0.0] * lanes)
+
+    def address(self, number, of=FLOAT):
+        return self.builder.inttoptr(number, of.as_pointer())
+
+    def at(self, pointer, index):
+        return self.builder.gep(pointer, [ir.Constant(INT, index) if isinstance(index, int) else index])
+
+    def load(self, pointer, index):
+        place = self.builder.bitcast(self.at(pointer, index), self.type.as_pointer())
+        return self.builder.load(place, align=4)
+
+    def store(self, vector, pointer, index):
+        place = self.builder.bitcast(self.at(pointer, index), self.type.as_pointer())
+        self.builder.store(vector, place, align=4)
+
+    def spread(self, number):
+        """A vector of copies of one float."""
+        one = self.builder.insert_element(self.zero, number, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(one, self.zero, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes))
+
+    def prefetch(self, pointer, index, to_write):
+        """Ask for the cache line of pointer[index], into the first cache to be written, else into the second."""
+        name, byte, flag = "llvm.prefetch.p0", ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = self.builder.module.globals.get(name) or ir.Function(
+            self.builder.module, ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag]), name)
+        place = self.builder.bitcast(self.at(pointer, index), byte)
+        self.builder.call(function, [place, flag(int(to_write)), flag(3 if to_write else 2), flag(1)])
+
+    def constant(self, number):
+        return ir.Constant(self.type, [float(number)] * self.lanes)
+
+    def step(self, a_of, b, accumulators):
+        """accumulators[i][j] + a[i] b[j], where a_of(i) loads a[i]."""
+        columns = [self.load(b, self.lanes * j) for j in range(len(accumulators[0]))]
+        products = []
+        for i, row in enumerate(accumulators):
+            a = self.spread(a_of(i))
+            products.append([self.builder.call(self.multiply_add, [a, column, total])
+                             for column, total in zip(columns, row)])
+        return products
+
+
+    def steps(self, name, count, a_of, a, a_step, b, b_step, sums):
+        """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step a
+        step, and a_of(a, i) loads a[i, k]."""
+        builder, zero, one = self.builder, ir.Constant(INT, 0), ir.Constant(INT, 1)
+
+        def step(a, b, sums):
+            sums = self.step(lambda i: a_of(a, i), b, sums)
+            return [self.at(pointer, a_step) for pointer in a], self.at(b, b_step), sums
+
+        def pairs():
+            loop = _Loop(builder, name)
+            left, *state = loop.start(builder.lshr(count, one), a, b, sums)
+            left = builder.sub(left, one)
+            state = step(*step(*state))
+            loop.end(builder.icmp_signed("!=", left, zero), left, *state)
+            return state
+        state = _when(builder, builder.icmp_signed(">", count, one), pairs, [a, b, sums])
+        odd = builder.trunc(count, ir.IntType(1))
+        return _when(builder, odd, lambda: step(*state), state)[1:]
+
+
+def _flat(values):
+    """The values of nested lists."""
+    return [one for value in values for one in _flat(value)] if isinstance(values, list) else [values]
+
+
+def _shaped(values, like):
+    """The iterator's values in nested lists as those of `like`."""
+    return [_shaped(values, one) for one in like] if isinstance(like, list) else next(values)
+
+
+def _when(builder, condition, body, otherwise):
+    """What body() gives where the condition holds, else `otherwise`, both nested lists of values."""
+    before = builder.block
+    with builder.if_then(condition):
+        values, inside = list(body()), builder.block
+    joined = []
+    for value, other in zip(_flat(values), _flat(list(otherwise))):
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, inside)
+        phi.add_incoming(other, before)
+        joined.append(phi)
+    return _shaped(iter(joined), values)
+
+
+class _Loop:
+    """A loop whose variables are SSA phis: `start` opens it, `end` closes it and goes on behind it."""
+
+    def __init__(self, builder, name):
+        self.builder, self.name = builder, name
+
+    def start(self, *values):
+        """The loop's variables, `values` on entry; nested lists of values give nested lists."""
+        self.before, self.block = self.builder.block, self.builder.append_basic_block(self.name)
+        self.builder.branch(self.block)
+        self.builder.position_at_end(self.block)
+        self.variables = [self._phi(value) for value in values]
+        return self.variables
+
+    def _phi(self, value):
+        if isinstance(value, list):
+            return [self._phi(one) for one in value]
+        phi = self.builder.phi(value.type)
+        phi.add_incoming(value, self.before)
+        return phi
+
+    def end(self, goes_on, *values):
+        """Once more with `values` while goes_on."""
+        def join(variable, value):
+            if isinstance(value, list):
+                for one, new in zip(variable, value):
+                    join(one, new)
+            else:
+                variable.add_incoming(value, self.builder.block)
+        for variable, value in zip(self.variables, values):
+            join(variable, value)
+        behind = self.builder.append_basic_block(self.name + "_end")
+        self.builder.cbranch(goes_on, self.block, behind)
+        self.builder.position_at_end(behind)
+
+
+def make_rows_tile(rows, vectors, lanes=LANES):
+    @intrinsic
+    def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor):
+        """table: ROWS addresses of rows of a for each of the taps, `skip` floats before what is read; b: (taps, depth)
+        rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be outs."""
+        def generate(_, builder, signature, arguments):
+            table, taps, skip, depth, b, b_step, bias, inits, outs, floor = arguments
+            v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
+            places = v.address(table, INT)
+            inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
+            for i in range(rows):                # so that they are there when the sums are ready
+                for j in range(vectors):
+                    v.prefetch(v.address(builder.load(v.at(outs, i))), lanes * j, True)
+            loop = _Loop(builder, "tap")
+            tap, b, sums = loop.start(zero, v.address(b), [[v.zero] * vectors for _ in range(rows)])
+            first = builder.mul(tap, ir.Constant(INT, ROWS))
+            a = [v.at(v.address(builder.load(v.at(places, builder.add(first, ir.Constant(INT, i))))), skip)
+                 for i in range(rows)]
+            b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums)
+            tap = builder.add(tap, one)
+            loop.end(builder.icmp_signed("<", tap, taps), tap, b, sums)
+            for i in range(rows):
+                source = v.address(builder.load(v.at(inits, i)))
+                target = v.address(builder.load(v.at(outs, i)))
+                for j in range(vectors):
+                    y = builder.fadd(builder.fadd(sums[i][j], v.load(bias, lanes * j)), v.load(source, lanes * j))
+                    y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)          # NaN stays NaN
+                    v.store(y, target, lanes * j)
+        return types.void(*[types.intp] * 9, types.float32), generate
+    return tile
+
+
+def make_columns_tile(rows, vectors, lanes=LANES):
+    @intrinsic
+    def tile(context, runs, count, a_skip, a_step, b_skip, b_step, out, out_row):
+        """runs: for each of the count runs the addresses of its a and b and its length k; a and b are read `skip` floats
+        behind them, a_step and b_step floats further for each k; out: one address, rows out_row floats apart."""
+        def generate(_, builder, signature, arguments):
+            runs, count, a_skip, a_step, b_skip, b_step, out, out_row = arguments
+            v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
+            loop = _Loop(builder, "run")
+            place, left, sums = loop.start(v.address(runs, INT), count, [[v.zero] * vectors for _ in range(rows)])
+            a = v.at(v.address(builder.load(place)), a_skip)
+            b = v.at(v.address(builder.load(v.at(place, 1))), b_skip)
+            k = builder.load(v.at(place, 2))
+            _, sums = v.steps("k", k, lambda a, i: builder.load(v.at(a[0], i)), [a], a_step, b, b_step, sums)
+            left = builder.sub(left, one)
+            loop.end(builder.icmp_signed("!=", left, zero), v.at(place, 3), left, sums)
+            out = v.address(out)
+            for i in range(rows):
+                row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
+                for j in range(vectors):
+                    v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
+        return types.void(*[types.intp] * 8), generate
+    return tile
+
+
+rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS)
+half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
+columns_tile, few_columns_tile = make_columns_tile(ROWS, VECTORS), make_columns_tile(FEW_ROWS, VECTORS)
+
+
+@intrinsic
+def prefetch(context, address):
+    """Ask for the cache line of an address, into the second cache."""
+    def generate(_, builder, signature, arguments):
+        v = Vectors(builder, LANES)
+        v.prefetch(v.address(arguments[0]), 0, False)
+    return types.void(types.intp), generate
