@@ -43,7 +43,7 @@ class InferenceModel:
     def __init__(self, model):
         trace = Trace(model)
         self._result = trace.result
-        self._steps = fold(trace.steps, trace.result)
+        self._steps = fold(trace.steps)
         self._deaths = dying(self._steps, trace.result)
         self._model, copies = _without_weights(model, [step.layer for step in self._steps if isinstance(step, Call)])
         for step in self._steps:
@@ -111,8 +111,10 @@ class InferenceModel:
 
 
 def _without_weights(model, called):
-    """A copy of the tree, which knows shapes and errors, and {id of a layer: its copy}. Arrays of parameters are kept for
-    the layers `called` only; the others' are zeros that take no memory, as no gradient does."""
+    """A copy of the tree, which knows shapes and errors, and {id of a layer: its copy}.
+
+    Only the layers `called` keep their parameters; the others' are zeros that take no memory. Gradients are left out.
+    """
     kept = {id(parameter) for layer in called for parameter in layer.parameters().values()}
     copies = {}
     for parameter in model.parameters().values():

@@ -1,4 +1,4 @@
-"""Where intermediate arrays lie: in one piece of memory a call, which arrays that do not live at the same time share."""
+"""Where intermediate arrays lie: in one piece of memory for each call, shared by arrays that do not live at once."""
 
 import math
 from typing import NamedTuple
@@ -28,24 +28,23 @@ def dying(steps, result):
 
 
 class Plan:
-    """shapes[i] of step i's output for images (N, ...); `places` {i: Place} of those in the arena; its `size` in floats.
+    """shapes[i] of step i's output for images (N, ...); `places` {i: Place} of those in the arena; its `size`, floats.
 
     In the arena are the outputs of packed steps, but for the result, which is the caller's. Other steps have no `out`:
     theirs come from the kernels' free list.
     """
 
     def __init__(self, steps, result, images_shape):
-        N, shapes, born, blocks = images_shape[0], {0: tuple(images_shape[1:])}, {}, {}
+        N, shapes, blocks = images_shape[0], {0: images_shape[1:]}, {}
         last = {value: index for index, step in enumerate(steps) for value in step.inputs}
         for index, step in enumerate(steps):
             shapes[step.output] = step.shape([shapes[value] for value in step.inputs])
             if step.packed is not None and step.output != result:
                 size = -(-N * math.prod(shapes[step.output]) // LINE) * LINE
-                blocks[step.output] = size, index, last[step.output]
-                born[step.output] = index
+                blocks[index] = size, index, last[step.output]
         starts, self.size = first_fit(blocks)
         self.shapes = [(N, *shapes[step.output]) for step in steps]
-        self.places = {index: Place(starts[value], self.shapes[index]) for value, index in born.items()}
+        self.places = {index: Place(start, self.shapes[index]) for index, start in starts.items()}
 
     def borrow(self):
         """Memory for one call: a block of the kernels' free list, which has it back when the last view of it dies.

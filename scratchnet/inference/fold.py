@@ -1,4 +1,4 @@
-"""Fewer steps for the same function: batch norms, sums of residuals and ReLUs become part of the convolution before them.
+"""Fewer steps for the same function: batch norms, residual sums and ReLUs become part of the convolution before them.
 
 A batch norm in inference is y = s z + t for each channel, s = γ/√(σ² + ε), t = β - s μ. Behind z = x * w + b it is
 x * (s w) + (s b + t): a convolution with other weights, which are computed in float64 and rounded once.
@@ -14,13 +14,12 @@ from scratchnet.layers.activation import ReLU
 PLAIN = (0.0, None, 0.0)                         # the pieces of max(x, 0)
 
 
-def fold(steps, result):
+def fold(steps):
     """The steps with everything taken in that can be. Of a linear layer that nobody else looks at, that is.
 
     A step that takes in another moves to that one's place, where all it needs has been made.
     """
     uses = Counter(value for step in steps for value in step.inputs)
-    uses[result] += 1
     makers = {}                                  # array -> the step that makes it, in order
     for step in steps:
         for value in reversed(step.inputs):      # of a sum: main before shortcut

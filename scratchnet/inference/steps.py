@@ -1,11 +1,12 @@
 """The steps of an inference program. Each makes the array numbered `output` from those numbered `inputs`.
 
-A step says shape(shapes) -> shape, both without the batch axis, and run(xs, out) -> y. `out`, memory of the arena, is given
-to steps that have `packed` weights only; theirs are the float32 NumPy arrays, all others run through ops(x).
+A step says shape(shapes) -> shape, both without the batch axis, and run(xs, out) -> y. Where weights are float32 NumPy
+arrays, they are also `packed`, and y is written into `out`, memory of the arena, if there is any. All else is ops(x).
 """
 
 from scratchnet.backend import kernels, ops
 from scratchnet.layers.checks import check_array, check_operands
+from scratchnet.layers.conv import DepthwiseConv2D
 from scratchnet.layers.geometry import resolve_padding
 
 
@@ -34,8 +35,8 @@ class Linear(Step):
 
     def __init__(self, layer, inputs, output, name):
         super().__init__(layer, inputs, output, name)
-        self.w, self.b, self.dtype = layer.weight.value, layer.bias.value if layer.use_bias else None, \
-            layer.weight.value.dtype
+        self.w, self.b = layer.weight.value, layer.bias.value if layer.use_bias else None
+        self.dtype = self.w.dtype
 
     def finish(self, input_shape):
         """Round the weights back to the model's dtype, and pack those that have fast kernels.
@@ -57,9 +58,10 @@ class Convolution(Linear):
 
     takes_residual = True
 
-    @property
-    def groups(self):
-        return self.layer.groups if hasattr(self.layer, "groups") else self.w.shape[3] // self.layer.depth_multiplier
+    def __init__(self, layer, inputs, output, name):
+        super().__init__(layer, inputs, output, name)
+        depthwise = isinstance(layer, DepthwiseConv2D)
+        self.groups = self.w.shape[3] // layer.depth_multiplier if depthwise else layer.groups
 
     def shape(self, shapes):
         return self.layer.checked_output_shape(shapes[0])
