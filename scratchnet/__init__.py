@@ -11,6 +11,7 @@ from scratchnet import backend, data, initializers, models, schedules  # noqa: E
 from scratchnet.backend import synchronize, to_device, use_kernels  # noqa: E402
 from scratchnet.fit import fit  # noqa: E402
 from scratchnet.gradcheck import gradcheck  # noqa: E402
+from scratchnet.inference import for_inference  # noqa: E402
 from scratchnet.layers import *  # noqa: E402, F403
 from scratchnet.layers import __all__ as _layers  # noqa: E402
 from scratchnet.losses import binary_cross_entropy, mean_squared_error, softmax_cross_entropy  # noqa: E402
@@ -20,5 +21,5 @@ from scratchnet.version import __version__  # noqa: E402
 from scratchnet.weights import load_weights, save_weights  # noqa: E402
 
 __all__ = ["Adam", "AdamW", "RMSProp", "SGD", "__version__", "backend", "binary_cross_entropy", "data", "fit",
-           "gradcheck", "initializers", "load_weights", "mean_squared_error", "models", "save_weights", "schedules",
-           "softmax_cross_entropy", "summary", "synchronize", "to_device", "use_kernels", *_layers]
+           "for_inference", "gradcheck", "initializers", "load_weights", "mean_squared_error", "models", "save_weights",
+           "schedules", "softmax_cross_entropy", "summary", "synchronize", "to_device", "use_kernels", *_layers]

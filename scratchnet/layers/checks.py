@@ -36,11 +36,8 @@ def check_array(layer, x, what):
     return x
 
 
-def check_input(layer, x):
-    """x as check_array leaves it, after comparing device, dtype and shape with what init prepared the layer for."""
-    x = check_array(layer, x, "the input")
-    if layer.input_shape is None:
-        raise RuntimeError(f"{layer.label()}: not initialised; call init(seed, {x.shape[1:]}) once, before forward")
+def check_operands(layer, x):
+    """TypeError where x and the layer's own parameters differ in dtype or device."""
     for parameter in layer._parameters.values():
         value = parameter.value
         if x.dtype != value.dtype:
@@ -50,6 +47,14 @@ def check_input(layer, x):
             raise TypeError(f"{layer.label()}: the input is a {type(x).__module__} array but the parameters are "
                             f"{type(value).__module__} arrays; move one of them with sn.to_device")
         break
+
+
+def check_input(layer, x):
+    """x as check_array leaves it, after comparing device, dtype and shape with what init prepared the layer for."""
+    x = check_array(layer, x, "the input")
+    if layer.input_shape is None:
+        raise RuntimeError(f"{layer.label()}: not initialised; call init(seed, {x.shape[1:]}) once, before forward")
+    check_operands(layer, x)
     shape = x.shape[1:]
     if shape not in layer._fitting_shapes:
         if shape != layer.input_shape:
