@@ -16,7 +16,7 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
-from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile, prefetch,
+from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile,
                    rows_tile)
 
 BLOCK = 32 * ROWS                                # output pixels of a task
@@ -61,27 +61,11 @@ def _tiles(table, all_taps, count, tap, taps, skip, depth, b, bias, inits, outs,
             narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
         elif columns <= 2 * LANES:
             half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
-        elif left > 2 * FEW_ROWS:
+        elif left > 2 * FEW_ROWS and count > ROWS + FEW_ROWS:
             rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
         else:
             for few in range(0, 8 * left, 8 * FEW_ROWS):
                 few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few, floor)
-
-
-@helper
-def _ahead(ahead, x, tap_row, first, pixels, grid, source):
-    _, QH, QW = grid
-    H, W, C, down, right = source
-    image, rest = first // (QH * QW), first % (QH * QW)
-    i, j = rest // QW, rest % QW
-    for q in range(ahead.size):
-        h = i * down + tap_row
-        ahead[q] = x + 4 * ((image * H + h) * W + j * right) * C if 0 <= h < H and first + q < pixels else 0
-        j += 1
-        if j == QW:
-            i, j = i + 1, 0
-            if i == QH:
-                image, i = image + 1, 0
 
 
 @kernel
@@ -105,12 +89,9 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
         # The rows of a panel that has not all its columns in y, and one for rows behind the block.
         edge = numpy.empty((tiles * ROWS + 1) * WIDTH, numpy.float32)
         edge_at = edge.ctypes.data
-        ahead = numpy.empty(tiles * ROWS, numpy.int64)
-        _ahead(ahead, x_at + 4 * group * depth, tap_rows[taps - 1], first + block, pixels, grid, source)
         _addresses(table, places, x_at + 4 * group * depth, zeros_at, (tap_rows, tap_columns), first, count, grid, source,
                    target)
-        p0, p1 = panels * split // splits, panels * (split + 1) // splits
-        for panel in range(p0, p1):
+        for panel in range(panels * split // splits, panels * (split + 1) // splits):
             column, columns = group * FG + panel * WIDTH, min(WIDTH, FG - panel * WIDTH)
             whole = columns == WIDTH
             for q in range(tiles * ROWS):
@@ -226,7 +207,7 @@ def pack_bias(b, F, groups=1):
 @lru_cache(maxsize=1024)
 def _plan(pixels, columns, depth, taps, groups, at_once):
     """(pixels of a block, splits of the columns), for even work on `at_once` threads."""
-    block = max(ROWS, min(BLOCK, CACHED // (depth * min(taps, 4)) // ROWS * ROWS))
+    block = max(BLOCK // 2, min(BLOCK, CACHED // (depth * min(taps, 4)) // ROWS * ROWS))
     panels = -(-columns // WIDTH)
     blocks = -(-pixels // block) * groups
     splits = 1

@@ -20,7 +20,8 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 
 
 ROWS = 6                                         # of a tile
-FEW_ROWS = 2                                     # of the tile for rows left over
+FEW_ROWS = 2                                     # of the tile for rows left over; alone it waits for b, hence
+AHEAD = 64                                       # how many rows of b it asks for beforehand
 
 
 def _host():
@@ -66,13 +67,12 @@ class Vectors:
         one = self.builder.insert_element(self.zero, number, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(one, self.zero, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes))
 
-    def prefetch(self, pointer, index, to_write):
-        """Ask for the cache line of pointer[index], into the first cache to be written, else into the second."""
+    def prefetch(self, pointer):
+        """Ask for the cache line at the pointer, into the second cache."""
         name, byte, flag = "llvm.prefetch.p0", ir.IntType(8).as_pointer(), ir.IntType(32)
         function = self.builder.module.globals.get(name) or ir.Function(
             self.builder.module, ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag]), name)
-        place = self.builder.bitcast(self.at(pointer, index), byte)
-        self.builder.call(function, [place, flag(int(to_write)), flag(3 if to_write else 2), flag(1)])
+        self.builder.call(function, [self.builder.bitcast(pointer, byte), flag(0), flag(2), flag(1)])
 
     def constant(self, number):
         return ir.Constant(self.type, [float(number)] * self.lanes)
@@ -88,12 +88,16 @@ class Vectors:
         return products
 
 
-    def steps(self, name, count, a_of, a, a_step, b, b_step, sums):
+    def steps(self, name, count, a_of, a, a_step, b, b_step, sums, ahead=0):
         """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step a
         step, and a_of(a, i) loads a[i, k]."""
         builder, zero, one = self.builder, ir.Constant(INT, 0), ir.Constant(INT, 1)
 
         def step(a, b, sums):
+            if ahead:
+                later = self.at(b, builder.mul(b_step, ir.Constant(INT, ahead)))
+                for j in range(len(sums[0])):
+                    self.prefetch(self.at(later, self.lanes * j))
             sums = self.step(lambda i: a_of(a, i), b, sums)
             return [self.at(pointer, a_step) for pointer in a], self.at(b, b_step), sums
 
@@ -169,7 +173,7 @@ class _Loop:
         self.builder.position_at_end(behind)
 
 
-def make_rows_tile(rows, vectors, lanes=LANES):
+def make_rows_tile(rows, vectors, ahead=0, lanes=LANES):
     @intrinsic
     def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor):
         """table: ROWS addresses of rows of a for each of the taps, `skip` floats before what is read; b: (taps, depth)
@@ -179,15 +183,12 @@ def make_rows_tile(rows, vectors, lanes=LANES):
             v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
             places = v.address(table, INT)
             inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
-            for i in range(rows):                # so that they are there when the sums are ready
-                for j in range(vectors):
-                    v.prefetch(v.address(builder.load(v.at(outs, i))), lanes * j, True)
             loop = _Loop(builder, "tap")
             tap, b, sums = loop.start(zero, v.address(b), [[v.zero] * vectors for _ in range(rows)])
             first = builder.mul(tap, ir.Constant(INT, ROWS))
             a = [v.at(v.address(builder.load(v.at(places, builder.add(first, ir.Constant(INT, i))))), skip)
                  for i in range(rows)]
-            b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums)
+            b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums, ahead)
             tap = builder.add(tap, one)
             loop.end(builder.icmp_signed("<", tap, taps), tap, b, sums)
             for i in range(rows):
@@ -226,15 +227,6 @@ def make_columns_tile(rows, vectors, lanes=LANES):
     return tile
 
 
-rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS)
+rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS, AHEAD)
 half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
 columns_tile, few_columns_tile = make_columns_tile(ROWS, VECTORS), make_columns_tile(FEW_ROWS, VECTORS)
-
-
-@intrinsic
-def prefetch(context, address):
-    """Ask for the cache line of an address, into the second cache."""
-    def generate(_, builder, signature, arguments):
-        v = Vectors(builder, LANES)
-        v.prefetch(v.address(arguments[0]), 0, False)
-    return types.void(types.intp), generate
