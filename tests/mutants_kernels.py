@@ -113,12 +113,22 @@ rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_an
      ("w transposed in dx", "w.reshape(-1), dx", "w.T.reshape(-1), dx"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
      ("sum over one axis too few", "dy = behaved(dy)", "dy = behaved(dy[0])"))
-rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the last, shorter row of lanes lost", "return -(-size // lanes), lanes", "return size // lanes, lanes"),
-     ("one thread's share lost", "range(part * rows // parts, (part + 1) * rows // parts)",
-      "range(0, rows // parts)"))
+     ("unbiased variance", "square / M - distance", "square / max(1, M - 1) - distance"),
+     ("a ReLU's gradient on the wrong side", "if z <= limit else gradients[j]", "if z >= limit else gradients[j]"))
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_statistics_are_those_of_float64_to_1e_6_also_far_from_zero",
+     ("sums around 0", "distance = values[j] - near[j]", "distance = values[j]"),
+     ("one thread's share lost", "range(part * rows // parts, last, RUN):\n            _clear(runs[part])\n"
+      "            for row in range(first, min(first + RUN, last)):\n                values",
+      "range(0, rows // parts, RUN):\n            _clear(runs[part])\n"
+      "            for row in range(first, min(first + RUN, last)):\n                values"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient_of_many_rows",
-     ("only the first block of rows", "first + BLOCK, last)", "part * rows // parts + BLOCK, last)"))
+     ("only the first block of rows", "first + BLOCK, last)):\n                values",
+      "part * rows // parts + BLOCK, last)):\n                values"))
+rows("kernels/cpu/bias.py",
+     "tests/kernels/test_cpu_pointwise.py::test_relu_and_bias_gradient_in_one_pass_are_the_two_one_after_the_other",
+     ("the bias takes the gradient before the ReLU", "block[j] += gradient\n", "block[j] += gradients[j]\n"))
 rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
      ("padding can win",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",
@@ -138,12 +148,17 @@ rows("kernels/cpu/avg_pool.py",
      "tests/kernels/test_cpu_windows.py::test_adaptive_and_global_average_pooling_and_their_gradients",
      ("adaptive bins end too early", "-((i + 1) * size // -count)",
       "numpy.maximum((i + 1) * size // count, i * size // count + 1)"))
-rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
-     ("unbiased variance", "squares / M - mean * mean", "(squares / M - mean * mean) * M / max(1, M - 1)"),
-     ("the last, shorter row of lanes lost", "in prange((x.size + lanes - 1) // lanes):\n        values",
-      "in prange(x.size // lanes):\n        values"))
+     ("the last, shorter row of lanes lost",
+      "in prange((x.size + lanes - 1) // lanes):\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        values, results = x[row"),
+     ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
+      "affine(values[j], mean[j], scale[j], shift[j])"))
+rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",
+     ("a ReLU that loses NaN", "others[j])\n            results[j] = float32(0) if z < limit else z",
+      "others[j])\n            results[j] = z if z > limit else float32(0)"))
 rows("kernels/cpu/depthwise.py", "tests/kernels/test_cpu_windows.py::test_depthwise_convolution_and_both_gradients",
      ("output channels in another order", "y[f] += x[c] * w[f]", "y[j * uint64(C) + c] += x[c] * w[f]"),
      ("dilation ignored in dx", "h = ih + origin[0] - kh * dilation[0]", "h = ih + origin[0] - kh"),

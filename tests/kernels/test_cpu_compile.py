@@ -126,9 +126,9 @@ def exercise_everything():
         cpu.global_avg_pool2d_backward(cpu.global_avg_pool2d(x), x.shape)
         gamma = np.ones(4, np.float32)
         y, mean, var = cpu.batch_norm(x, gamma, gamma, 1e-5)
-        cpu.batch_norm_backward(y, x, gamma, mean, var, 1e-5)
+        cpu.batch_norm_backward(y, x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference(x, gamma, gamma, mean, var, 1e-5)
-        cpu.batch_norm_inference_backward(y, x, gamma, mean, var, 1e-5)
+        cpu.batch_norm_inference_backward(y, x, gamma, gamma, mean, var, 1e-5)
         y, scale = cpu.local_response_norm(x, 5, 1e-4, 0.75, 1)
         cpu.local_response_norm_backward(y, x, scale, 5, 1e-4, 0.75)
         for pieces in ((0, None, 0), (0.1, 6, 1)):

@@ -76,6 +76,10 @@ CASES = {
     "residual with shortcut, activation, scale": Residual(
         main=Sequential(Conv2D(5, 3, strides=2, padding=1), BatchNorm(), Tanh()),
         shortcut=Conv2D(5, 1, strides=2), activation="relu", scale=0.3),
+    "batch norm before relu": Sequential(BatchNorm(epsilon=0.1), ReLU()),
+    "residual after a batch norm, relu": Residual(
+        main=Sequential(Conv2D(4, 3, padding=1), BatchNorm(epsilon=0.1)), activation="relu"),
+    "residual of a batch norm, with shortcut": Residual(BatchNorm(epsilon=0.1), shortcut=Conv2D(4, 1)),
     "residual of nothing trainable": Residual(Tanh(), scale=0.5),
     "auxiliary outside of a loss": Auxiliary(Sequential(Flatten(), Dense(3)), 0.3),      # inside: test_auxiliary.py
     "concat": Concat(Conv2D(2, 1), Identity(), pooled=MaxPool2D(3, 1, padding=1)),
