@@ -29,15 +29,17 @@ rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
       "done = backwards.pop()\n                self.done = [*getattr(self, 'done', []), dy]\n"
       "                dy = done(dy, need_dx or index > lowest)"))
 rows("scratchnet/layers/fusion.py", "tests/layers/test_fusion.py",
-     ("a ReLU runs after it is done", "passes(layers, x):", "passes(layers, x):\n    return [layer.forward for layer in layers]\n"),
+     ("a ReLU runs after it is done", "passes(layers, x):",
+      "passes(layers, x):\n    return [layer.forward for layer in layers]\n"),
      ("neighbours together under a watch", "not local.watchers and ops", "ops"),
-     ("a late watch sees a ReLU that does nothing", " if local.watchers else dy", " if False else dy"),
-     ("a subclass's own forward passed over", "type(layer) is BatchNorm", "isinstance(layer, BatchNorm)"))
+     ("a late watch sees a ReLU that does nothing", " if local.watchers else dy", " if False else dy"))
 rows("scratchnet/layers/norm.py", "tests/layers/test_fusion.py",
      ("the ReLU behind a residual twice", "masks = relu and residual is None", "masks = relu"))
 rows("scratchnet/layers/containers.py", "tests/layers/test_fusion.py",
      ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu"),
      ("a frozen last layer forgets to add", "min(frozen, len(layers) - 1) if also else frozen", "frozen"))
+rows("scratchnet/layers/activation.py", "tests/layers/test_fusion.py",
+     ("a subclass's own forward passed over", "type(layer) is ReLU and", "isinstance(layer, ReLU) and"))
 rows("scratchnet/layers/activation.py", "tests/layers/test_gradients.py",
      ("y kept where it cannot tell", "kept = x if self.pieces[2] else y", "kept = y"))
 rows("scratchnet/layers/dense.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",

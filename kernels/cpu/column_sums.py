@@ -7,12 +7,14 @@ cancel, so both sums are of distances from a value near the channel's mean.
 """
 import numpy
 from numba import prange
+from numpy import float32, uint64
 
 from . import memory, threads
 from .compile import exact_helper, helper, kernel
 
 LANES = 512
 RUN = 32
+AT_ONCE = 4
 
 
 def long_rows(size, C):
@@ -48,6 +50,19 @@ def _add(run, total):
             total[i, j] += run[i, j]
 
 
+@helper
+def _add_moments(x, at, rows, lanes, near, total, square):
+    """total += Σ (x - near), square += Σ (x - near)² over some long rows from place `at` of x on."""
+    for j in range(uint64(lanes)):
+        middle, sum_, sum_of_squares = near[j], float32(0), float32(0)
+        for row in range(uint64(rows)):
+            distance = x[at + row * lanes + j] - middle
+            sum_ += distance
+            sum_of_squares += distance * distance
+        total[j] += sum_
+        square[j] += sum_of_squares
+
+
 @kernel
 def _moments(x, near, rows, runs, totals):
     """totals[part] = Σ (x - near), Σ (x - near)² over the long rows of each part; x flat, runs is scratch."""
@@ -55,37 +70,54 @@ def _moments(x, near, rows, runs, totals):
     for part in prange(parts):
         _clear(totals[part])
         total, square = runs[part, 0], runs[part, 1]
-        last = (part + 1) * rows // parts
-        for first in range(part * rows // parts, last, RUN):
+        start, last = part * rows // parts, (part + 1) * rows // parts
+        whole = min(last, x.size // lanes)                       # the last long row may be a short one
+        for first in range(start, last, RUN):
             _clear(runs[part])
-            for row in range(first, min(first + RUN, last)):
-                values = x[row * lanes:(row + 1) * lanes]        # the last long row may be a short one
-                for j in range(values.size):
-                    distance = values[j] - near[j]
-                    total[j] += distance
-                    square[j] += distance * distance
+            row, end = first, min(first + RUN, whole)
+            while row + AT_ONCE <= end:
+                _add_moments(x, uint64(row * lanes), AT_ONCE, uint64(lanes), near, total, square)
+                row += AT_ONCE
+            while row < min(first + RUN, last):
+                _add_moments(x, uint64(row * lanes), 1, min(lanes, x.size - row * lanes), near, total, square)
+                row += 1
             _add(runs[part], totals[part])
+
+
+@helper
+def _add_gradients(dy, x, at, rows, lanes, mean, scale, shift, limit, total, product):
+    for j in range(uint64(lanes)):
+        sum_, sum_of_products = float32(0), float32(0)
+        for row in range(uint64(rows)):
+            value = x[at + row * lanes + j]
+            z = affine(value, mean[j], scale[j], shift[j])
+            g = float32(0) if z <= limit else dy[at + row * lanes + j]
+            sum_ += g
+            sum_of_products += g * (value - mean[j])
+        total[j] += sum_
+        product[j] += sum_of_products
 
 
 @kernel
 def _gradients(dy, x, mean, scale, shift, limit, rows, runs, totals):
     """totals[part] = Σ g, Σ g (x - mean), where g is dy, or 0 where (x - mean) scale + shift is at most the limit."""
     parts, _, lanes = totals.shape
-    limit = numpy.float32(limit)
+    limit = float32(limit)
     for part in prange(parts):
         _clear(totals[part])
         total, product = runs[part, 0], runs[part, 1]
-        last = (part + 1) * rows // parts
-        for first in range(part * rows // parts, last, RUN):
+        start, last = part * rows // parts, (part + 1) * rows // parts
+        whole = min(last, x.size // lanes)
+        for first in range(start, last, RUN):
             _clear(runs[part])
-            for row in range(first, min(first + RUN, last)):
-                at = row * lanes
-                gradients, values = dy[at:at + lanes], x[at:at + lanes]
-                for j in range(values.size):
-                    z = affine(values[j], mean[j], scale[j], shift[j])
-                    g = numpy.float32(0) if z <= limit else gradients[j]
-                    total[j] += g
-                    product[j] += g * (values[j] - mean[j])
+            row, end = first, min(first + RUN, whole)
+            while row + AT_ONCE <= end:
+                _add_gradients(dy, x, uint64(row * lanes), AT_ONCE, uint64(lanes), mean, scale, shift, limit, total, product)
+                row += AT_ONCE
+            while row < min(first + RUN, last):
+                _add_gradients(dy, x, uint64(row * lanes), 1, min(lanes, x.size - row * lanes), mean, scale, shift, limit,
+                               total, product)
+                row += 1
             _add(runs[part], totals[part])
 
 

@@ -120,7 +120,7 @@ def exercise_everything():
         cpu.dense(rows, w[0, 0], None), cpu.dense_backward_data(rows, w[0, 0]), cpu.dense_backward_weights(rows, rows)
         cpu.bias_backward(x), cpu.bias_backward(rows)
         y, winners = cpu.max_pool2d(x, pair, pair, none, (1, 1), False)
-        cpu.max_pool2d_backward(y, winners, x.shape)
+        cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
         cpu.avg_pool2d_backward(cpu.avg_pool2d(x, pair, pair, none, False, True), x.shape, pair, pair, none, False, True)
         cpu.adaptive_avg_pool2d_backward(cpu.adaptive_avg_pool2d(x, pair), x.shape)
         cpu.global_avg_pool2d_backward(cpu.global_avg_pool2d(x), x.shape)

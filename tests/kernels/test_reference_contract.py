@@ -42,7 +42,7 @@ def calls(N, dtype):
         "bias_backward": ((x,), dtype),
         "relu_bias_backward": ((x, a(*x.shape)), (dtype, dtype)),
         "max_pool2d": ((x, *MAX), (dtype, "int32")),
-        "max_pool2d_backward": ((pooled, winners, x.shape), dtype),
+        "max_pool2d_backward": ((pooled, winners, x.shape, *MAX[:4]), dtype),
         "avg_pool2d": ((x, *AVERAGE), dtype),
         "avg_pool2d_backward": ((averaged, x.shape, *AVERAGE), dtype),
         "adaptive_avg_pool2d": ((x, (3, 3)), dtype),

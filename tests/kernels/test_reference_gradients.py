@@ -70,7 +70,7 @@ def loss_case(loss, predictions, *args):
 
 
 def max_pool_backward(dy, x):
-    return [ref.max_pool2d_backward(dy, ref.max_pool2d(x, *NARROW)[1], x.shape)]
+    return [ref.max_pool2d_backward(dy, ref.max_pool2d(x, *NARROW)[1], x.shape, *NARROW[:4])]
 
 
 SMOOTH = {                               # name: (arguments, f(*arguments), backward(dy, *arguments))

@@ -85,7 +85,8 @@ def test_a_watch_sees_every_leaf_also_when_it_comes_after_the_forward(name):
     with watch(lambda path, which, *arrays: late.append((path, which))):
         backward(y)
     assert late == [seen for seen in both if seen[1] == "backward"]
-    assert {path for path, _ in late} == {leaf.path for leaf in model.leaves()}
+    leaves = {leaf.path for leaf in model.leaves()}
+    assert {path for path, _ in late} == leaves and {path for path, which in both if which == "forward"} == leaves
 
 
 def test_a_late_watch_sees_a_relu_turn_gradients_to_zero():
