@@ -12,7 +12,7 @@ from numpy import float32, uint64
 
 from ..shapes import output_size as windows_on_axis
 from . import memory, threads
-from .compile import behaved, helper, kernel
+from .compile import behaved, helper, kernel, light_kernel
 from .vector import LANES, load, plus, store, times, whole_pixels
 
 
@@ -54,35 +54,33 @@ def _weighted_sums(x, row_sources, row_weights, sources, weights, lines, y):
                         _add_scaled(line[sources[q, j]], weights[q, j], y[n, i, j])
 
 
-@kernel
-def _tiles(x, KH, KW, y):
-    """y = the mean of each KH x KW tile of x.  x, y (N, H, W, C)"""
+@light_kernel
+def _tiles(x, KH, KW, elements, y):
+    """y = the mean of each KH x KW tile of x, whose elements lie so far behind its corner.  x, y (N, H, W, C)"""
     N, OH, OW, C = y.shape
     _, H, W, _ = x.shape
-    share, pixels, means = float32(1 / (KH * KW)), x.reshape(-1), y.reshape(-1)
+    share, pixels, means = float32(1 / elements.size), x.reshape(-1), y.reshape(-1)
     whole = whole_pixels(OW, C)
     for task in prange(N * OH):
-        corner = (task // OH * H + task % OH * KH) * W           # of the row of tiles, as a pixel of x
-        for ow in range(whole):
-            for c in range(0, C, LANES):
-                at = (corner + ow * KW) * C + c
-                total = load(pixels, uint64(at))
-                for kw in range(1, KW):
-                    total = plus(total, load(pixels, uint64(at + kw * C)))
-                for kh in range(1, KH):
-                    for kw in range(KW):
-                        total = plus(total, load(pixels, uint64(at + (kh * W + kw) * C)))
-                store(times(total, share), means, uint64((task * OW + ow) * C + c))
-        for ow in range(whole, OW):
-            for c in range(C):
-                total = float32(0)
-                for kh in range(KH):
-                    for kw in range(KW):
-                        total += pixels[(corner + kh * W + ow * KW + kw) * C + c]
-                means[(task * OW + ow) * C + c] = total * share
+        corner, mean = (task // OH * H + task % OH * KH) * W * C, task * OW * C
+        for ow in range(OW):
+            if ow < whole:
+                for c in range(0, C, LANES):
+                    total = load(pixels, uint64(corner + c))
+                    for k in range(1, elements.size):
+                        total = plus(total, load(pixels, uint64(corner + elements[k] + c)))
+                    store(times(total, share), means, uint64(mean + c))
+            else:
+                for c in range(C):
+                    one = float32(0)
+                    for k in range(elements.size):
+                        one += pixels[corner + elements[k] + c]
+                    means[mean + c] = one * share
+            corner += KW * C
+            mean += C
 
 
-@kernel
+@light_kernel
 def _tiles_backward(dy, KH, KW, dx):
     """dx = dy / (KH·KW) all over each tile, 0 where the last tile ends before the image.  dy, dx (N, H, W, C)"""
     N, H, W, C = dx.shape
@@ -170,7 +168,8 @@ def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     OW = windows_on_axis(W, pool_size[1], strides[1], padding[1], 1, ceil_mode)
     if _side_by_side(pool_size, strides, padding, ceil_mode):
         x, y = behaved(x), memory.empty((N, OH, OW, C))
-        _tiles(x, *pool_size, y)
+        elements = numpy.arange(pool_size[0])[:, None] * (W * C) + numpy.arange(pool_size[1]) * C
+        _tiles(x, *pool_size, elements.reshape(-1), y)
         return y
     axes = _axes(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad)
     return _average(x, (N, OH, OW, C), False, *axes)

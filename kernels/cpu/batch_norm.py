@@ -13,10 +13,10 @@ from numpy import float32
 
 from . import memory
 from .column_sums import affine, gradient_sums, moments, repeated
-from .compile import behaved, exact_helper, kernel
+from .compile import behaved, exact_helper, light_kernel
 
 
-@kernel
+@light_kernel
 def _apply(x, mean, scale, shift, limit, y):
     """y = z = (x - mean) scale + shift, or 0 where z is below the limit.  x, y flat; the constants (lanes,)."""
     lanes, limit = mean.size, float32(limit)
@@ -33,7 +33,7 @@ def _plus(z, residual):
     return z + residual
 
 
-@kernel
+@light_kernel
 def _apply_and_add(x, residual, mean, scale, shift, limit, y):
     """y = z = (x - mean) scale + shift + residual, or 0 where z is below the limit."""
     lanes, limit = mean.size, float32(limit)
@@ -45,7 +45,7 @@ def _apply_and_add(x, residual, mean, scale, shift, limit, y):
             results[j] = float32(0) if z < limit else z
 
 
-@kernel
+@light_kernel
 def _apply_backward(dy, x, mean, scale, shift, limit, slope, constant, dx):
     """dx = g scale + (x - mean) slope + constant, where g is dy, or 0 where z of _apply is at most the limit."""
     lanes, limit = mean.size, float32(limit)

@@ -4,12 +4,12 @@ from numba import prange
 
 from . import memory, threads
 from .column_sums import long_rows
-from .compile import behaved, kernel
+from .compile import behaved, light_kernel
 
 BLOCK = 64                                       # long rows that are summed in float32 before float64 takes over
 
 
-@kernel
+@light_kernel
 def _sums(x, rows, blocks, totals):
     """totals[part] = Σ of the long rows of each part; x flat, blocks (parts, lanes) is scratch."""
     parts, lanes = totals.shape
@@ -29,7 +29,7 @@ def _sums(x, rows, blocks, totals):
                 total[j] += block[j]
 
 
-@kernel
+@light_kernel
 def _masked_sums(dy, y, dz, rows, blocks, totals):
     """dz = dy, or 0 where y is not above 0, and totals[part] = Σ of its long rows, as in _sums."""
     parts, lanes = totals.shape

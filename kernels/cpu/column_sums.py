@@ -10,11 +10,11 @@ from numba import prange
 from numpy import float32, uint64
 
 from . import memory, threads
-from .compile import exact_helper, helper, kernel
+from .compile import exact_helper, helper, light_kernel
 
 LANES = 512
-RUN = 32
-AT_ONCE = 4
+RUN = 32                                         # long rows that are summed in float32
+AT_ONCE = 4                                      # of them at a time, so that the sums are read and written less often
 
 
 def long_rows(size, C):
@@ -63,7 +63,7 @@ def _add_moments(x, at, rows, lanes, near, total, square):
         square[j] += sum_of_squares
 
 
-@kernel
+@light_kernel
 def _moments(x, near, rows, runs, totals):
     """totals[part] = Σ (x - near), Σ (x - near)² over the long rows of each part; x flat, runs is scratch."""
     parts, _, lanes = totals.shape
@@ -78,7 +78,7 @@ def _moments(x, near, rows, runs, totals):
             while row + AT_ONCE <= end:
                 _add_moments(x, uint64(row * lanes), AT_ONCE, uint64(lanes), near, total, square)
                 row += AT_ONCE
-            while row < min(first + RUN, last):
+            while row < min(first + RUN, last):                  # of which the very last may be a short one
                 _add_moments(x, uint64(row * lanes), 1, min(lanes, x.size - row * lanes), near, total, square)
                 row += 1
             _add(runs[part], totals[part])
@@ -86,6 +86,7 @@ def _moments(x, near, rows, runs, totals):
 
 @helper
 def _add_gradients(dy, x, at, rows, lanes, mean, scale, shift, limit, total, product):
+    """total += Σ g, product += Σ g (x - mean) over some long rows from place `at` on, g as in _gradients."""
     for j in range(uint64(lanes)):
         sum_, sum_of_products = float32(0), float32(0)
         for row in range(uint64(rows)):
@@ -98,7 +99,7 @@ def _add_gradients(dy, x, at, rows, lanes, mean, scale, shift, limit, total, pro
         product[j] += sum_of_products
 
 
-@kernel
+@light_kernel
 def _gradients(dy, x, mean, scale, shift, limit, rows, runs, totals):
     """totals[part] = Σ g, Σ g (x - mean), where g is dy, or 0 where (x - mean) scale + shift is at most the limit."""
     parts, _, lanes = totals.shape
@@ -148,7 +149,7 @@ def _summed(run, size, C, *arguments):
     return totals.reshape(parts, 2, lanes // C, C).sum(axis=(0, 2))
 
 
-@kernel
+@light_kernel
 def _add_parts(parts, total):
     for i in prange(total.size):
         total[i] = parts[0, i]

@@ -12,9 +12,9 @@ from numpy import float32, int32
 
 from ..shapes import output_size
 from . import memory
-from .compile import INT32, behaved, helper, kernel
+from .compile import INT32, behaved, helper, light_kernel
 
-MANY = 24                                        # channels from which loops over them are worth their start
+MANY = 16                                        # channels from which loops over them are worth their start
 
 
 @helper
@@ -28,7 +28,7 @@ def _keep_larger(x, index, y, winners):
         winners[c] = int32(index) if wins else winner
 
 
-@kernel
+@light_kernel
 def _forward(x, pool_size, strides, origin, dilation, y, winners):
     N, OH, OW, C = y.shape
     _, H, W, _ = x.shape
@@ -48,7 +48,7 @@ def _forward(x, pool_size, strides, origin, dilation, y, winners):
                             _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)
 
 
-@kernel
+@light_kernel
 def _forward_few(x, pool_size, strides, origin, dilation, y, winners):
     """The same for few channels: one after the other, each in a register while its window is read."""
     N, OH, OW, C = y.shape
@@ -65,8 +65,9 @@ def _forward_few(x, pool_size, strides, origin, dilation, y, winners):
                             iw = ow * strides[1] - origin[1] + kw * dilation[1]
                             if 0 <= iw < W:
                                 value = x[n, ih, iw, c]
-                                if winner < 0 or value > best or (value != value and best == best):
-                                    best, winner = value, int32(ih * W + iw)
+                                wins = (winner < 0) | (value > best) | ((value != value) & (best == best))
+                                best = value if wins else best
+                                winner = int32(ih * W + iw) if wins else winner
                 y[n, oh, ow, c], winners[n, oh, ow, c] = best, winner
 
 
@@ -84,7 +85,7 @@ def _give_more(dy, winners, index, dx):
         dx[c] += dy[c] if winners[c] == int32(index) else float32(0)
 
 
-@kernel
+@light_kernel
 def _backward(dy, winners, rows, columns, dx):
     """Each pixel asks the windows it lies in, rows (KH, H) and columns (KW, W), which may be -1, whether it has won."""
     N, H, W, C = dx.shape
@@ -108,7 +109,7 @@ def _backward(dy, winners, rows, columns, dx):
                     pixel[c] = 0
 
 
-@kernel
+@light_kernel
 def _backward_few(dy, winners, dx):
     """The same for few channels: dx[n, winner, c] += dy.  dy, winners (N, P, C), dx (N, H·W, C)."""
     N, P, C = dy.shape

@@ -22,8 +22,8 @@ class ReLU(Layer):
 
     def forward(self, x, training=True):
         y = ops(x).relu(x, *self.pieces)
-        # On which side of 0 and of max_value x lies, y tells too, and the next layer keeps y anyway.
-        kept = x if self.pieces[2] else y
+        # On which piece x lies, y tells too, and the next layer keeps y anyway. (Below a negative threshold y is above it.)
+        kept = y if self.pieces[2] >= 0 else x
 
         def backward(dy, need_dx=True):
             return ops(dy).relu_backward(dy, kept, *self.pieces)

@@ -179,6 +179,18 @@ def test_the_same_bits_from_run_to_run_and_nearly_for_any_number_of_threads():
             np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)          # the order of 900 terms
 
 
+def test_few_elements_are_one_threads_work_and_many_are_not():
+    before = threads.threads()
+    try:
+        threads.set_threads(numba.config.NUMBA_NUM_THREADS)
+        for size, count in ((threads.FEW, 1), (threads.FEW + 1, numba.config.NUMBA_NUM_THREADS)):
+            cpu.tanh(np.zeros(threads.FEW, np.float32))          # compiled, and not the one that sets the count
+            cpu.tanh(np.zeros(size, np.float32))
+            assert numba.get_num_threads() == count
+    finally:
+        threads.set_threads(before)
+
+
 def test_threads_must_be_there():
     with pytest.raises(ValueError, match="expected 1 to"):
         threads.set_threads(0)

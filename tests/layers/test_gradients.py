@@ -13,9 +13,9 @@ IMAGES = (3, 7, 6, 4)
 
 
 def distinct(shape, seed=0):
-    """Values from -2 to 2 in random order, no two closer than 4/(size - 1), none within 1e-3 of a kink at 0, 0.3 or 1."""
+    """Values from -2 to 2 in random order, no two closer than 4/(size - 1), none within 1e-3 of a kink at 0, 0.3, -0.5 or 1."""
     values = np.linspace(-2, 2, int(np.prod(shape)))
-    for kink in (0.0, 0.3, 1.0):
+    for kink in (0.0, 0.3, -0.5, 1.0):
         values[np.abs(values - kink) < 1e-3] += 2e-3
     return np.random.default_rng(seed).permutation(values).reshape(shape)
 
@@ -60,6 +60,7 @@ CASES = {
     "local response norm, even size": LocalResponseNorm(size=2, alpha=0.3, beta=0.5, k=2),
     "relu": ReLU(),
     "relu leaky, capped, with threshold": ReLU(negative_slope=0.2, max_value=1, threshold=0.3),
+    "relu with a threshold below 0": ReLU(threshold=-0.5),
     "tanh": Tanh(),
     "sigmoid": Sigmoid(),
     "softmax": Softmax(),
