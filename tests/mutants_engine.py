@@ -36,7 +36,7 @@ rows("scratchnet/layers/fusion.py", "tests/layers/test_fusion.py",
 rows("scratchnet/layers/norm.py", "tests/layers/test_fusion.py",
      ("the ReLU behind a residual twice", "masks = relu and residual is None", "masks = relu"))
 rows("scratchnet/layers/containers.py", "tests/layers/test_fusion.py",
-     ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu")))
+     ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu"))
 rows("scratchnet/layers/activation.py", "tests/layers/test_fusion.py",
      ("a subclass's own forward passed over", "type(layer) is ReLU and", "isinstance(layer, ReLU) and"))
 rows("scratchnet/layers/activation.py", "tests/layers/test_gradients.py",
