@@ -149,7 +149,9 @@ rows("kernels/cpu/avg_pool.py", "tests/kernels/test_cpu_windows.py::test_average
      ("the last element of each window lost", "there = numpy.arange(Q) < inside",
       "there = numpy.arange(Q) < -1 + inside"))
 rows("kernels/cpu/avg_pool.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_side_by_side_and_its_gradient",
-     ("gradient all over what no tile covers", "covered = OW * KW if oh < OH else 0", "covered = OW * KW"),
+     ("gradient in columns that no tile covers", "range(at, first + row):\n            pixels[i] = 0",
+      "range(at, first + row):\n            pixels[i] = 1"),
+     ("only the last row of each tile", "for kh in range(1, KH)", "for kh in range(KH - 1, KH)"),
      ("the first element of each tile only", "for k in range(1, elements.size)", "for k in range(elements.size, 1)"))
 rows("kernels/cpu/vector.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_side_by_side_and_its_gradient",
      ("vectors that reach into the next row", "max(0, pixels - (beyond + C - 1) // C)", "pixels"))

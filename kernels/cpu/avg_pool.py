@@ -1,8 +1,8 @@
 """Average pooling: over sliding windows, over a fixed number of bins, over the whole image; forward and backward.
 
 All are one kernel, a weighted sum over rows and then one over columns, for which tables say what adds to what; the
-backward pass has the transposed tables. Windows that lie side by side, as in LeNet-5, have kernels of their own, which
-read and write each pixel once: there are few channels there, and one table entry a pixel would be most of the work.
+backward pass has the transposed tables. Windows that lie side by side, as in LeNet-5, have kernels of their own, of
+vectors by hand: there are few channels there, and loops over them are all start and no run.
 """
 from functools import lru_cache
 
@@ -82,27 +82,37 @@ def _tiles(x, KH, KW, elements, y):
 
 @light_kernel
 def _tiles_backward(dy, KH, KW, dx):
-    """dx = dy / (KH·KW) all over each tile, 0 where the last tile ends before the image.  dy, dx (N, H, W, C)"""
+    """dx = dy / (KH·KW) all over each tile, 0 where the last tile ends before the image.  dy, dx (N, H, W, C)
+
+    The first row of a row of tiles is made of vectors, the others are its copies.
+    """
     N, H, W, C = dx.shape
     _, OH, OW, _ = dy.shape
     share, gradients, pixels = float32(1 / (KH * KW)), dy.reshape(-1), dx.reshape(-1)
-    whole = whole_pixels(OW, C)
-    for row in prange(N * H):
-        n, oh = row // H, row % H // KH
-        covered = OW * KW if oh < OH else 0
-        source = (n * OH + oh) * OW
-        for ow in range(min(covered, whole)):
+    whole, row = whole_pixels(OW, C), W * C
+    for task in prange(N * OH):
+        first, source = (task // OH * H + task % OH * KH) * row, task * OW * C
+        at = first
+        for ow in range(OW):
             for kw in range(KW):
-                at = (row * W + ow * KW + kw) * C
-                for c in range(0, C, LANES):
-                    store(times(load(gradients, uint64((source + ow) * C + c)), share), pixels, uint64(at + c))
-        for ow in range(whole, min(covered, OW)):
-            for kw in range(KW):
-                at = (row * W + ow * KW + kw) * C
-                for c in range(C):
-                    pixels[at + c] = gradients[(source + ow) * C + c] * share
-        for i in range((row * W + covered) * C, (row + 1) * W * C):
+                if ow < whole:
+                    for c in range(0, C, LANES):
+                        store(times(load(gradients, uint64(source + c)), share), pixels, uint64(at + c))
+                else:
+                    for c in range(C):
+                        pixels[at + c] = gradients[source + c] * share
+                at += C
+            source += C
+        for i in range(at, first + row):
             pixels[i] = 0
+        model = pixels[first:first + row]
+        for kh in range(1, KH):
+            copy = pixels[first + kh * row:first + (kh + 1) * row]
+            for i in range(copy.size):
+                copy[i] = model[i]
+        if task % OH == OH - 1:
+            for i in range(first + KH * row, (task // OH + 1) * H * row):
+                pixels[i] = 0
 
 
 def _sliding(size, window, stride, padding, ceil_mode, count_include_pad):
@@ -178,7 +188,7 @@ def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
 def avg_pool2d_backward(dy, x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
     """dx = Σ dy / (number of elements) over the windows that cover the element."""
     if _side_by_side(pool_size, strides, padding, ceil_mode):
-        dy, dx = behaved(dy), memory.empty(x_shape)
+        dy, dx = behaved(dy), memory.empty(x_shape) if dy.size else memory.zeros(x_shape)
         _tiles_backward(dy, *pool_size, dx)
         return dx
     return _average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad))
