@@ -28,6 +28,19 @@ rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
       "dy = backwards.pop()(dy, need_dx or index > lowest)",
       "done = backwards.pop()\n                self.done = [*getattr(self, 'done', []), dy]\n"
       "                dy = done(dy, need_dx or index > lowest)"))
+rows("scratchnet/layers/fusion.py", "tests/layers/test_fusion.py",
+     ("a ReLU runs after it is done", "passes(layers, x):",
+      "passes(layers, x):\n    return [layer.forward for layer in layers]\n"),
+     ("neighbours together under a watch", "not local.watchers and ops", "ops"),
+     ("a late watch sees a ReLU that does nothing", " if local.watchers else dy", " if False else dy"))
+rows("scratchnet/layers/norm.py", "tests/layers/test_fusion.py",
+     ("the ReLU behind a residual twice", "masks = relu and residual is None", "masks = relu"))
+rows("scratchnet/layers/containers.py", "tests/layers/test_fusion.py",
+     ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu"))
+rows("scratchnet/layers/activation.py", "tests/layers/test_fusion.py",
+     ("a subclass's own forward passed over", "type(layer) is ReLU and", "isinstance(layer, ReLU) and"))
+rows("scratchnet/layers/activation.py", "tests/layers/test_gradients.py",
+     ("y kept where it cannot tell", "kept = y if self.pieces[2] >= 0 else x", "kept = y"))
 rows("scratchnet/layers/dense.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
      ("backward skips the activation", "dy = activation_backward(dy)", "activation_backward(dy)"))
 rows("scratchnet/layers/norm.py", "tests/layers/test_state.py",

@@ -25,9 +25,7 @@ rows("kernels/reference/max_pool.py", "tests/kernels/test_reference_windows.py",
      ("padding can win", "wins = (index >= 0) & larger", "wins = larger"),
      ("NaN lost", " | (xp.isnan(value) & ~xp.isnan(y))", ""),
      ("the last of equals wins", "(value > y)", "(value >= y)"),
-     ("an element that wins often gets one gradient",
-      "xp.add.at(dx, (image, place, channel), dy.reshape(N, OHOW, C).astype(dx.dtype, copy=False))",
-      "dx[image, place, channel] = dy.reshape(N, OHOW, C)"))
+     ("an element that wins often gets one gradient", "dx[at] += xp.where", "dx[at] = xp.where"))
 rows("kernels/reference/avg_pool.py", "tests/kernels/test_reference_windows.py",
      ("count_include_pad swapped", "if count_include_pad else (before", "if not count_include_pad else (before"),
      ("adaptive bins end too early", "-((i + 1) * size // -count)",
@@ -113,37 +111,67 @@ rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_an
      ("w transposed in dx", "w.reshape(-1), dx", "w.T.reshape(-1), dx"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
      ("sum over one axis too few", "dy = behaved(dy)", "dy = behaved(dy[0])"))
-rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the last, shorter row of lanes lost", "return -(-size // lanes), lanes", "return size // lanes, lanes"),
-     ("one thread's share lost", "range(part * rows // parts, (part + 1) * rows // parts)",
-      "range(0, rows // parts)"))
+     ("unbiased variance", "square / M - distance", "square / max(1, M - 1) - distance"),
+     ("a ReLU's gradient on the wrong side", "if z <= limit else dy", "if z >= limit else dy"))
+rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_statistics_are_those_of_float64_to_1e_6_also_far_from_zero",
+     ("sums around 0", "distance = x[at + row * lanes + j] - middle", "distance = x[at + row * lanes + j]"),
+     ("rows that are not among four at once lost", "AT_ONCE, uint64(lanes), near, total, square)\n"
+      "                row += AT_ONCE\n            while row < min(first + RUN, last):",
+      "AT_ONCE, uint64(lanes), near, total, square)\n"
+      "                row += AT_ONCE\n            while row < min(first, last):"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient_of_many_rows",
-     ("only the first block of rows", "first + BLOCK, last)", "part * rows // parts + BLOCK, last)"))
+     ("only the first block of rows", "first + BLOCK, last)):\n                values",
+      "part * rows // parts + BLOCK, last)):\n                values"))
+rows("kernels/cpu/bias.py",
+     "tests/kernels/test_cpu_pointwise.py::test_relu_and_bias_gradient_in_one_pass_are_the_two_one_after_the_other",
+     ("the bias takes the gradient before the ReLU", "block[j] += gradient\n", "block[j] += gradients[j]\n"))
 rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
      ("padding can win",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)\n"
       "                        else:\n                            for c in range(C):\n"
       "                                best[c] = max(best[c], float32(0))"),
-     ("NaN lost", " | ((value != value) & (best == best))", ""),
-     ("the last of equals wins", "(value > best)", "(value >= best)"),
-     ("dilation ignored", "+ kw * dilation[1]", "+ kw"),
-     ("an element that wins often gets one gradient", "dx[n, winners[n, p, c], c] += dy",
-      "dx[n, winners[n, p, c], c] = dy"))
+     ("NaN lost", " | ((value != value) & (best == best))\n        y[c]", "\n        y[c]"),
+     ("the last of equals wins", "(winner < 0) | (value > best) | ((value != value) & (best == best))\n        y[c]",
+      "(winner < 0) | (value >= best) | ((value != value) & (best == best))\n        y[c]"),
+     ("the last of equals wins among few channels",
+      "(winner < 0) | (value > best) | ((value != value) & (best == best))\n                                best",
+      "(winner < 0) | (value >= best) | ((value != value) & (best == best))\n                                best"),
+     ("dilation ignored", "- dilation * numpy.arange(window)", "- numpy.arange(window)"),
+     ("an element that wins often gets one gradient", "dx[c] += dy[c] if", "dx[c] = dy[c] if"),
+     ("few channels: one that wins often gets one gradient", "dx[n, winners[n, p, c], c] += dy",
+      "dx[n, winners[n, p, c], c] = dy"),
+     ("gradients before the first window", "(0 <= start) & (start < outputs", "(start < outputs"))
 rows("kernels/cpu/avg_pool.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_and_its_gradient",
      ("count_include_pad swapped", "if count_include_pad else (0, size)", "if not count_include_pad else (0, size)"),
      ("the last element of each window lost", "there = numpy.arange(Q) < inside",
       "there = numpy.arange(Q) < -1 + inside"))
+rows("kernels/cpu/avg_pool.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_side_by_side_and_its_gradient",
+     ("gradient in columns that no tile covers", "range(at, first + row):\n            pixels[i] = 0",
+      "range(at, first + row):\n            pixels[i] = 1"),
+     ("only the last row of each tile", "for kh in range(1, KH)", "for kh in range(KH - 1, KH)"),
+     ("the first element of each tile only", "for k in range(1, elements.size)", "for k in range(elements.size, 1)"))
+rows("kernels/cpu/vector.py", "tests/kernels/test_cpu_windows.py::test_average_pooling_side_by_side_and_its_gradient",
+     ("vectors that reach into the next row", "max(0, pixels - (beyond + C - 1) // C)", "pixels"))
+rows("kernels/cpu/compile.py", "tests/kernels/test_cpu_compile.py::test_few_elements_are_one_threads_work_and_many_are_not",
+     ("all threads for a handful", "arguments[0].size if self._light else None", "None"))
 rows("kernels/cpu/avg_pool.py",
      "tests/kernels/test_cpu_windows.py::test_adaptive_and_global_average_pooling_and_their_gradients",
      ("adaptive bins end too early", "-((i + 1) * size // -count)",
       "numpy.maximum((i + 1) * size // count, i * size // count + 1)"))
-rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_pointwise.py::test_batch_norm_and_its_gradients",
+rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
-     ("unbiased variance", "squares / M - mean * mean", "(squares / M - mean * mean) * M / max(1, M - 1)"),
-     ("the last, shorter row of lanes lost", "in prange((x.size + lanes - 1) // lanes):\n        values",
-      "in prange(x.size // lanes):\n        values"))
+     ("the last, shorter row of lanes lost",
+      "in prange((x.size + lanes - 1) // lanes):\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        values, results = x[row"),
+     ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
+      "affine(values[j], mean[j], scale[j], shift[j])"))
+rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",
+     ("a ReLU that loses NaN", "others[j])\n            results[j] = float32(0) if z < limit else z",
+      "others[j])\n            results[j] = z if z > limit else float32(0)"))
 rows("kernels/cpu/depthwise.py", "tests/kernels/test_cpu_windows.py::test_depthwise_convolution_and_both_gradients",
      ("output channels in another order", "y[f] += x[c] * w[f]", "y[j * uint64(C) + c] += x[c] * w[f]"),
      ("dilation ignored in dx", "h = ih + origin[0] - kh * dilation[0]", "h = ih + origin[0] - kh"),

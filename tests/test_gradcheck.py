@@ -57,8 +57,8 @@ class NormWithoutATerm(BatchNorm):
         y, mean, var = sn.backend.ops(x).batch_norm(x, self.weight.value, self.bias.value, self.epsilon)
 
         def backward(dy, need_dx=True):
-            dx, dgamma, dbeta = sn.backend.ops(x).batch_norm_inference_backward(dy, x, self.weight.value, mean, var,
-                                                                                self.epsilon)
+            dx, dgamma, dbeta = sn.backend.ops(x).batch_norm_inference_backward(
+                dy, x, self.weight.value, self.bias.value, mean, var, self.epsilon)
             self.weight.add_grad(dgamma)
             self.bias.add_grad(dbeta)
             return dx - dx.mean(0)

@@ -5,13 +5,13 @@ from numba import prange
 from numpy import float32
 
 from . import memory
-from .compile import behaved, helper, kernel
+from .compile import behaved, helper, light_kernel
 from .exponential import exp
 from .exponential import tanh as tanh_of
 
 
 
-@kernel
+@light_kernel
 def _relu(x, slope, max_value, threshold, y):
     slope, max_value, threshold = float32(slope), float32(max_value), float32(threshold)
     for i in prange(x.size):
@@ -22,7 +22,7 @@ def _relu(x, slope, max_value, threshold, y):
         y[i] = max_value if value >= max_value else value
 
 
-@kernel
+@light_kernel
 def _relu_backward(dy, x, slope, max_value, threshold, dx):
     slope, max_value, threshold = float32(slope), float32(max_value), float32(threshold)
     for i in prange(x.size):
@@ -51,13 +51,13 @@ def _bound(max_value):
     return math.nan if max_value is None else float(max_value)
 
 
-@kernel
+@light_kernel
 def _tanh(x, y):
     for i in prange(x.size):
         y[i] = tanh_of(x[i])
 
 
-@kernel
+@light_kernel
 def _tanh_backward(dy, y, dx):
     for i in prange(y.size):
         dx[i] = dy[i] * (float32(1) - y[i] * y[i])
@@ -73,13 +73,13 @@ def tanh_backward(dy, y):
     return _pointwise(_tanh_backward, dy, y)
 
 
-@kernel
+@light_kernel
 def _sigmoid(x, y):
     for i in prange(x.size):
         y[i] = float32(1) / (float32(1) + exp(-x[i]))        # exp overflows to infinity, and y to 0, as they should
 
 
-@kernel
+@light_kernel
 def _sigmoid_backward(dy, y, dx):
     for i in prange(y.size):
         dx[i] = dy[i] * y[i] * (float32(1) - y[i])
@@ -118,13 +118,13 @@ def softmax_row(x, y):
     return largest, total
 
 
-@kernel
+@light_kernel
 def _softmax(x, y):
     for n in prange(x.shape[0]):
         softmax_row(x[n], y[n])
 
 
-@kernel
+@light_kernel
 def _softmax_backward(dy, y, dx):
     K = y.shape[1]
     for n in prange(y.shape[0]):

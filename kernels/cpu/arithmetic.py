@@ -3,17 +3,17 @@ from numba import prange
 from numpy import float32
 
 from . import memory
-from .compile import behaved, in_place, kernel
+from .compile import behaved, in_place, light_kernel
 
 
-@kernel
+@light_kernel
 def _add(x, y, scale, out):
     scale = float32(scale)
     for i in prange(x.size):
         out[i] = x[i] + scale * y[i]
 
 
-@kernel
+@light_kernel
 def _copy_channels(source, first, target, start, count):
     """target[i, start + c] = source[i, first + c] for c < count.  source, target (pixels, channels)."""
     for i in prange(source.shape[0]):

@@ -1,17 +1,19 @@
 """Average pooling: over sliding windows, over a fixed number of bins, over the whole image; forward and backward.
 
 All are one kernel, a weighted sum over rows and then one over columns, for which tables say what adds to what; the
-backward pass has the transposed tables. What makes it fast: rows are added as whole rows of W·C elements, and the
-table of the columns has an entry for each of them, so that vectors are full also for few channels.
+backward pass has the transposed tables. Windows that lie side by side, as in LeNet-5, have kernels of their own, of
+vectors by hand: there are few channels there, and loops over them are all start and no run.
 """
 from functools import lru_cache
 
 import numpy
 from numba import prange
+from numpy import float32, uint64
 
 from ..shapes import output_size as windows_on_axis
 from . import memory, threads
-from .compile import behaved, helper, kernel
+from .compile import behaved, helper, kernel, light_kernel
+from .vector import LANES, load, plus, store, times, whole_pixels
 
 
 @helper
@@ -28,33 +30,89 @@ def _add_scaled(x, weight, y):
         y[i] += weight * x[i]
 
 
-@helper
-def _add_gathered(x, sources, weights, y):
-    """y[i] += weights[i] · x[sources[i]]."""
-    for i in range(y.size):
-        y[i] += weights[i] * x[sources[i]]
-
-
 @kernel
 def _weighted_sums(x, row_sources, row_weights, sources, weights, lines, y):
-    """line = Σ_q row_weights[q, i] · x[n, row_sources[q, i]], and y[n, i] = Σ_q weights[q] · line[sources[q]].
+    """line = Σ_q row_weights[q, i] · x[n, row_sources[q, i]], and y[n, i, j] = Σ_q weights[q, j] · line[sources[q, j]].
 
-    x (N, H, W·C), y (N, OH, OW·C). lines (parts, W·C + 1) is scratch; its last element is 0, the source of places
-    that have fewer than q. A row source that is no row of x adds nothing.
+    x (N, H, W·C), y (N, OH, OW, C); lines (parts, W, C) is scratch. A source that is no row or pixel of x adds nothing.
     """
-    N, OH, _ = y.shape
+    N, OH, OW, _ = y.shape
     parts = lines.shape[0]
     for part in prange(parts):
         line = lines[part]
+        flat = line.reshape(-1)
         for task in range(part * N * OH // parts, (part + 1) * N * OH // parts):
             n, i = task // OH, task % OH
-            _clear(line)
+            _clear(flat)
             for q in range(row_sources.shape[0]):
                 if row_sources[q, i] < x.shape[1]:
-                    _add_scaled(x[n, row_sources[q, i]], row_weights[q, i], line)
-            _clear(y[n, i])
-            for q in range(sources.shape[0]):
-                _add_gathered(line, sources[q], weights[q], y[n, i])
+                    _add_scaled(x[n, row_sources[q, i]], row_weights[q, i], flat)
+            for j in range(OW):
+                _clear(y[n, i, j])
+                for q in range(sources.shape[0]):
+                    if sources[q, j] < line.shape[0]:
+                        _add_scaled(line[sources[q, j]], weights[q, j], y[n, i, j])
+
+
+@light_kernel
+def _tiles(x, KH, KW, elements, y):
+    """y = the mean of each KH x KW tile of x, whose elements lie so far behind its corner.  x, y (N, H, W, C)"""
+    N, OH, OW, C = y.shape
+    _, H, W, _ = x.shape
+    share, pixels, means = float32(1 / elements.size), x.reshape(-1), y.reshape(-1)
+    whole = whole_pixels(OW, C)
+    for task in prange(N * OH):
+        corner, mean = (task // OH * H + task % OH * KH) * W * C, task * OW * C
+        for ow in range(OW):
+            if ow < whole:
+                for c in range(0, C, LANES):
+                    total = load(pixels, uint64(corner + c))
+                    for k in range(1, elements.size):
+                        total = plus(total, load(pixels, uint64(corner + elements[k] + c)))
+                    store(times(total, share), means, uint64(mean + c))
+            else:
+                for c in range(C):
+                    one = float32(0)
+                    for k in range(elements.size):
+                        one += pixels[corner + elements[k] + c]
+                    means[mean + c] = one * share
+            corner += KW * C
+            mean += C
+
+
+@light_kernel
+def _tiles_backward(dy, KH, KW, dx):
+    """dx = dy / (KH·KW) all over each tile, 0 where the last tile ends before the image.  dy, dx (N, H, W, C)
+
+    The first row of a row of tiles is made of vectors, the others are its copies.
+    """
+    N, H, W, C = dx.shape
+    _, OH, OW, _ = dy.shape
+    share, gradients, pixels = float32(1 / (KH * KW)), dy.reshape(-1), dx.reshape(-1)
+    whole, row = whole_pixels(OW, C), W * C
+    for task in prange(N * OH):
+        first, source = (task // OH * H + task % OH * KH) * row, task * OW * C
+        at = first
+        for ow in range(OW):
+            for kw in range(KW):
+                if ow < whole:
+                    for c in range(0, C, LANES):
+                        store(times(load(gradients, uint64(source + c)), share), pixels, uint64(at + c))
+                else:
+                    for c in range(C):
+                        pixels[at + c] = gradients[source + c] * share
+                at += C
+            source += C
+        for i in range(at, first + row):
+            pixels[i] = 0
+        model = pixels[first:first + row]
+        for kh in range(1, KH):
+            copy = pixels[first + kh * row:first + (kh + 1) * row]
+            for i in range(copy.size):
+                copy[i] = model[i]
+        if task % OH == OH - 1:
+            for i in range(first + KH * row, (task // OH + 1) * H * row):
+                pixels[i] = 0
 
 
 def _sliding(size, window, stride, padding, ceil_mode, count_include_pad):
@@ -78,8 +136,8 @@ def _bins(size, count):
 
 
 @lru_cache(maxsize=64)
-def _tables(backward, C, cut, size, *arguments):
-    """sources and weights (Q, places·C): which elements of an axis of size·C add to each place, and how much.
+def _tables(backward, cut, size, *arguments):
+    """sources and weights (Q, places): which places of an axis of `size` add to each place, and how much.
 
     For the backward pass the other way round: which windows add to each element. cut: _sliding or _bins.
     """
@@ -94,34 +152,45 @@ def _tables(backward, C, cut, size, *arguments):
     first = inside.argmax(axis=1)[:, None] + numpy.arange(Q)                     # (places, Q): they are neighbours
     there = numpy.arange(Q) < inside.sum(axis=1)[:, None]
     weights = numpy.take_along_axis(weights, numpy.minimum(first, length - 1), axis=1) * there
-    sources = numpy.where(there[:, :, None], first[:, :, None] * C + numpy.arange(C), length * C)    # (places, Q, C)
-    sources = sources.transpose(1, 0, 2).reshape(Q, places * C)
-    return (numpy.ascontiguousarray(sources, "uint32"),
-            numpy.ascontiguousarray(numpy.repeat(weights.T, C, axis=1), "float32"))
+    sources = numpy.where(there, first, length)                                  # (places, Q); `length` is none
+    return numpy.ascontiguousarray(sources.T, "uint32"), numpy.ascontiguousarray(weights.T, "float32")
 
 
 def _average(x, shape, backward, rows, columns):
     """Over the windows that `rows` and `columns`, the last arguments of _tables, describe. -> shape"""
     x, y = behaved(x), memory.empty(shape)
     N, H, W, C = x.shape
-    lines = memory.empty((threads.chunks(N * shape[1]), W * C + 1))
     if y.size:
-        _weighted_sums(x.reshape(N, H, W * C), *_tables(backward, 1, *rows), *_tables(backward, C, *columns), lines,
-                       y.reshape(N, shape[1], shape[2] * C))
+        lines = memory.empty((threads.chunks(N * shape[1]), W, C))
+        _weighted_sums(x.reshape(N, H, W * C), *_tables(backward, *rows), *_tables(backward, *columns), lines, y)
     return y
+
+
+def _side_by_side(pool_size, strides, padding, ceil_mode):
+    """Whether the windows are tiles that nothing of hangs over an edge."""
+    return tuple(pool_size) == tuple(strides) and not any(map(any, padding)) and not ceil_mode
 
 
 def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     """y = (Σ over the window) / (number of its elements).  x (N, H, W, C) -> y (N, OH, OW, C)."""
     N, H, W, C = x.shape
-    axes = _axes(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad)
     OH = windows_on_axis(H, pool_size[0], strides[0], padding[0], 1, ceil_mode)
     OW = windows_on_axis(W, pool_size[1], strides[1], padding[1], 1, ceil_mode)
+    if _side_by_side(pool_size, strides, padding, ceil_mode):
+        x, y = behaved(x), memory.empty((N, OH, OW, C))
+        elements = numpy.arange(pool_size[0])[:, None] * (W * C) + numpy.arange(pool_size[1]) * C
+        _tiles(x, *pool_size, elements.reshape(-1), y)
+        return y
+    axes = _axes(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad)
     return _average(x, (N, OH, OW, C), False, *axes)
 
 
 def avg_pool2d_backward(dy, x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
     """dx = Σ dy / (number of elements) over the windows that cover the element."""
+    if _side_by_side(pool_size, strides, padding, ceil_mode):
+        dy, dx = behaved(dy), memory.empty(x_shape) if dy.size else memory.zeros(x_shape)
+        _tiles_backward(dy, *pool_size, dx)
+        return dx
     return _average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad))
 
 

@@ -38,16 +38,19 @@ def exact_helper(function):
 
 
 class Kernel:
-    """A parallel function over `prange`, compiled or loaded from the cache at its first call; returns nothing."""
+    """A parallel function over `prange`, compiled or loaded from the cache at its first call; returns nothing.
 
-    def __init__(self, function):
+    light: it looks once or twice at each element of its first argument, so that few of them are work for one thread.
+    """
+
+    def __init__(self, function, light=False):
         functools.update_wrapper(self, function)
         self.dispatcher = _parallel(function, _folder)
-        self._has_run = False
+        self._has_run, self._light = False, light
 
     def __call__(self, *arguments):
         if self._has_run:
-            threads.run(self.dispatcher, arguments)
+            threads.run(self.dispatcher, arguments, arguments[0].size if self._light else None)
         else:
             self._first_call(arguments)
 
@@ -65,6 +68,11 @@ class Kernel:
 
 
 kernel = Kernel
+
+
+def light_kernel(function):
+    """A kernel that looks once or twice at each element of its first argument."""
+    return Kernel(function, light=True)
 
 
 def _parallel(function, folder):

@@ -3,11 +3,11 @@ from numba import prange
 from numpy import float32, uint8, uint64
 
 from . import memory
-from .compile import UINT8, behaved, kernel
+from .compile import UINT8, behaved, light_kernel
 from .philox import HALF, WORD, philox4x32
 
 
-@kernel
+@light_kernel
 def _forward(x, threshold, scale, seed_low, seed_high, layer, call, y, mask):
     scale = float32(scale)
     for i in prange((x.size + 3) // 4):
@@ -20,7 +20,7 @@ def _forward(x, threshold, scale, seed_low, seed_high, layer, call, y, mask):
             y[4 * i + j] = x[4 * i + j] * float32(kept) * scale
 
 
-@kernel
+@light_kernel
 def _backward(dy, mask, scale, dx):
     scale = float32(scale)
     for i in prange(dy.size):

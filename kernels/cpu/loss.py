@@ -11,10 +11,10 @@ from numpy import float32
 
 from . import memory
 from .activation import softmax_row
-from .compile import behaved, kernel
+from .compile import behaved, light_kernel
 
 
-@kernel
+@light_kernel
 def _cross_entropy(logits, targets, smoothing, losses, dlogits):
     N, K = logits.shape
     keep, floor = float32(1 - smoothing), float32(smoothing / K)
@@ -50,7 +50,7 @@ def softmax_cross_entropy(logits, labels, label_smoothing):
     return _mean(losses), dlogits
 
 
-@kernel
+@light_kernel
 def _binary_cross_entropy(predictions, targets, from_logits, losses, gradient):
     count = float32(predictions.size)
     for i in prange(predictions.size):
@@ -81,7 +81,7 @@ def binary_cross_entropy(predictions, targets, from_logits):
     return _mean(losses), gradient
 
 
-@kernel
+@light_kernel
 def _squared_error(predictions, targets, losses, gradient):
     factor = float32(2 / predictions.size)
     for i in prange(predictions.size):

@@ -5,10 +5,10 @@ Any shape. `lr` is a Python float or a 0-d array, `step` (from 1) an int or a 0-
 from numba import prange
 from numpy import float32, sqrt
 
-from .compile import behaved, in_place, kernel
+from .compile import behaved, in_place, light_kernel
 
 
-@kernel
+@light_kernel
 def _sgd(value, grad, velocity, has_velocity, lr, momentum, nesterov, weight_decay):
     lr, momentum, weight_decay = float32(lr), float32(momentum), float32(weight_decay)
     for i in prange(value.size):
@@ -20,7 +20,7 @@ def _sgd(value, grad, velocity, has_velocity, lr, momentum, nesterov, weight_dec
         value[i] -= lr * g
 
 
-@kernel
+@light_kernel
 def _rmsprop(value, grad, square, velocity, has_velocity, mean, has_mean, lr, rho, epsilon, momentum, weight_decay):
     lr, momentum, weight_decay, epsilon = float32(lr), float32(momentum), float32(weight_decay), float32(epsilon)
     old, new = float32(rho), float32(1 - rho)
@@ -40,7 +40,7 @@ def _rmsprop(value, grad, square, velocity, has_velocity, mean, has_mean, lr, rh
         value[i] -= lr * g
 
 
-@kernel
+@light_kernel
 def _adam(value, grad, m, v, rate, unbias, beta1, beta2, epsilon, l2, decay):
     rate, unbias, epsilon = float32(rate), float32(unbias), float32(epsilon)
     old1, new1, old2, new2 = float32(beta1), float32(1 - beta1), float32(beta2), float32(1 - beta2)

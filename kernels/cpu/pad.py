@@ -5,10 +5,10 @@ import numpy
 from numba import prange
 
 from . import memory, threads
-from .compile import behaved, kernel
+from .compile import behaved, light_kernel
 
 
-@kernel
+@light_kernel
 def _forward(x, rows, columns, y):
     """y[n, i, j] = x[n, rows[i], columns[j]], 0 where either is -1."""
     N, OH, OW, C = y.shape
@@ -23,7 +23,7 @@ def _forward(x, rows, columns, y):
                     y[n, i, j, c] = x[n, rows[i], columns[j], c]
 
 
-@kernel
+@light_kernel
 def _backward(dy, rows, columns, cuts, dx):
     """dx[n, rows[i], columns[j]] += dy[n, i, j]; each task has some channels of one image to itself."""
     N, OH, OW, C = dy.shape

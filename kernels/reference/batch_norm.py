@@ -2,11 +2,17 @@
 
 x (..., C); gamma, beta, mean, var (C,); M = the number of elements each channel averages. The statistics
 come back in the accumulator's dtype (float32 for float16 data), since a float16 variance overflows at 256².
+What mostly stands behind it may be had in the same call: y = relu(batch norm + residual), He et al. 2016.
 """
+from .activation import relu as relu_of
+from .activation import relu_backward
+from .arithmetic import add
 from .array_module import accumulator, get_array_module
 
+PLAIN = 0.0, None, 0.0                       # negative_slope, max_value, threshold of max(x, 0)
 
-def batch_norm(x, gamma, beta, epsilon):
+
+def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with the batch's own μ and biased σ².  Alg. 1.  -> y, μ, σ²
 
     σ² = mean((x - μ)²), in two passes: mean(x²) - μ² loses all digits where |μ| is large beside σ.
@@ -16,14 +22,17 @@ def batch_norm(x, gamma, beta, epsilon):
     mean = x.mean(axis=axes, dtype=wide)                                         # (C,)
     centred = x - mean                                                           # (..., C)
     var = (centred * centred).mean(axis=axes)                                    # (C,)
-    return batch_norm_inference(x, gamma, beta, mean, var, epsilon), mean, var
+    return batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual, relu), mean, var
 
 
-def batch_norm_backward(dy, x, gamma, mean, var, epsilon):
+def batch_norm_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
     """dx = γ/√(σ² + ε) · (dy - mean(dy) - x̂ · mean(dy x̂)), dγ = Σ dy x̂, dβ = Σ dy.  Sec. 3.
 
     The two means are the paths through μ and σ²: dx is dy without what μ and σ² normalise away.
+    relu: y = relu(...), without a residual. (With one, dy behind the ReLU is what both summands receive.)
     """
+    if relu:
+        dy = relu_backward(dy, batch_norm_inference(x, gamma, beta, mean, var, epsilon), *PLAIN)
     wide = accumulator(x.dtype)
     axes = tuple(range(x.ndim - 1))
     dy = dy.astype(wide, copy=False)
@@ -36,14 +45,19 @@ def batch_norm_backward(dy, x, gamma, mean, var, epsilon):
             dbeta.astype(gamma.dtype, copy=False))
 
 
-def batch_norm_inference(x, gamma, beta, mean, var, epsilon):
+def batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with given μ and σ².  Alg. 2, line 11."""
     _, normalised = _normalise(x, mean, var, epsilon)
-    return (gamma * normalised + beta).astype(x.dtype, copy=False)               # (..., C)
+    y = (gamma * normalised + beta).astype(x.dtype, copy=False)                  # (..., C)
+    if residual is not None:
+        y = add(residual, y, 1.0)
+    return relu_of(y, *PLAIN) if relu else y
 
 
-def batch_norm_inference_backward(dy, x, gamma, mean, var, epsilon):
+def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
     """μ and σ² are constants: dx = dy γ/√(σ² + ε), dγ = Σ dy x̂, dβ = Σ dy."""
+    if relu:
+        dy = relu_backward(dy, batch_norm_inference(x, gamma, beta, mean, var, epsilon), *PLAIN)
     axes = tuple(range(x.ndim - 1))
     dy = dy.astype(accumulator(x.dtype), copy=False)
     rstd, normalised = _normalise(x, mean, var, epsilon)

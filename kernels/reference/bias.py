@@ -1,4 +1,5 @@
-"""The gradient of a bias (the forward passes of dense and conv add it themselves)."""
+"""The gradient of a bias, alone or behind a ReLU (the forward passes of dense and conv add it themselves)."""
+from .activation import relu_backward
 from .array_module import accumulator
 
 
@@ -6,3 +7,9 @@ def bias_backward(dy):
     """y = ... + b, so db = Σ dy over every axis but the last.  dy (..., C) -> db (C,)."""
     axes = tuple(range(dy.ndim - 1))
     return dy.sum(axis=axes, dtype=accumulator(dy.dtype)).astype(dy.dtype, copy=False)
+
+
+def relu_bias_backward(dy, y):
+    """y = max(... + b, 0), so dz = dy where y > 0, else 0, and db = Σ dz over all axes but the last.  -> dz, db"""
+    dz = relu_backward(dy, y, 0.0, None, 0.0)
+    return dz, bias_backward(dz)

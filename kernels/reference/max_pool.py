@@ -1,7 +1,7 @@
 """Max pooling: the largest element of each window, and where it was."""
 from ..shapes import output_size
 from .array_module import accumulator, get_array_module
-from .windows import pad_image, window_elements
+from .windows import crop_image, pad_image, window_elements
 
 
 def max_pool2d(x, pool_size, strides, padding, dilation, ceil_mode):
@@ -30,15 +30,14 @@ def max_pool2d(x, pool_size, strides, padding, dilation, ceil_mode):
     return y, winners
 
 
-def max_pool2d_backward(dy, winners, x_shape):
-    """dx[n, winner, c] += dy: the gradient goes to the element that won; one that won often sums."""
+def max_pool2d_backward(dy, winners, x_shape, pool_size, strides, padding, dilation):
+    """dx = Σ dy over the windows that the element has won: the maximum is that element, so its slope is 1 there, else 0."""
     xp = get_array_module(dy)
-    N, H, W, C = x_shape
-    OHOW = dy.shape[1] * dy.shape[2]
-    # One spare place behind the image takes the gradient of the windows that saw only padding.
-    place = xp.where(winners < 0, H * W, winners).reshape(N, OHOW, C)
-    image = xp.arange(N).reshape(N, 1, 1)
-    channel = xp.arange(C).reshape(1, 1, C)
-    dx = xp.zeros((N, H * W + 1, C), accumulator(dy.dtype))
-    xp.add.at(dx, (image, place, channel), dy.reshape(N, OHOW, C).astype(dx.dtype, copy=False))
-    return dx[:, :H * W].reshape(x_shape).astype(dy.dtype, copy=False)
+    _, H, W, _ = x_shape
+    geometry = (pool_size, strides, padding, dilation, dy.shape[1:3])
+    indices = xp.arange(H * W, dtype="int32").reshape(1, H, W, 1)
+    indices = pad_image(indices, *geometry, value=-2)                # (1, PH, PW, 1): the padding has won nothing
+    dx = pad_image(xp.zeros(x_shape, accumulator(dy.dtype)), *geometry)
+    for _, _, at in window_elements(pool_size, strides, dilation, dy.shape[1:3]):
+        dx[at] += xp.where(winners == indices[at], dy, 0)            # (N, OH, OW, C)
+    return crop_image(dx, padding, x_shape).astype(dy.dtype, copy=False)

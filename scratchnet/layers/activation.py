@@ -22,9 +22,11 @@ class ReLU(Layer):
 
     def forward(self, x, training=True):
         y = ops(x).relu(x, *self.pieces)
+        # On which piece x lies, y tells too, and the next layer keeps y anyway. (Below a negative threshold y is above it.)
+        kept = y if self.pieces[2] >= 0 else x
 
         def backward(dy, need_dx=True):
-            return ops(dy).relu_backward(dy, x, *self.pieces)
+            return ops(dy).relu_backward(dy, kept, *self.pieces)
         return y, backward
 
 
@@ -73,6 +75,11 @@ class Identity(Layer):
 
 
 BY_NAME = {"linear": Identity, "relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "softmax": Softmax}
+
+
+def is_plain_relu(layer):
+    """max(x, 0), without a slope, a maximum or a threshold: what batch norms can do in their own pass."""
+    return type(layer) is ReLU and layer.pieces == (0.0, None, 0.0)
 
 
 def activation_layer(owner, activation):

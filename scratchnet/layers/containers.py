@@ -1,8 +1,11 @@
 """Containers: the whole of "automatic differentiation" here. Each runs its children forward and their backwards in reverse."""
 
+from functools import partial
+
 from scratchnet.backend import ops
-from scratchnet.layers.activation import activation_layer
+from scratchnet.layers.activation import Identity, activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
+from scratchnet.layers.fusion import is_open, one_pass, passes
 from scratchnet.layers.running import local, unwatched
 
 
@@ -28,19 +31,22 @@ class Sequential(Layer):
         for layer in self._children.values():
             input_shape = layer.init(rng, input_shape)
 
-    def forward(self, x, training=True):
+    def forward(self, x, training=True, **also):
         layers = list(self._children.values())
         trained = [layer.is_trained() for layer in layers]
         lowest = trained.index(True) if any(trained) else len(layers)
         frozen = 0 if local.trains_below or local.inference else _frozen_prefix(layers[:lowest])
+        frozen = min(frozen, len(layers) - 1) if also else frozen        # a batch norm that also adds has a backward
         images, backwards = x if frozen else None, []
         for layer in layers[:frozen]:
             x = layer(x)
-        before = local.trains_below
-        for index, layer in enumerate(layers[frozen:], frozen):
+        before, forwards = local.trains_below, passes(layers[frozen:], x)
+        if also:
+            forwards[-1] = partial(layers[-1].forward, **also)
+        for index, forward in enumerate(forwards, frozen):
             local.trains_below = before or index > lowest
             try:
-                x, layer_backward = layer.forward(x, training)
+                x, layer_backward = forward(x, training)
             finally:
                 local.trains_below = before
             backwards.append(layer_backward)
@@ -100,11 +106,10 @@ class Residual(Layer):
             child.init(rng, input_shape)
 
     def forward(self, x, training=True):
-        main, main_backward = self._children["main"].forward(x, training)
         shortcut, shortcut_backward = x, None
         if "shortcut" in self._children:
             shortcut, shortcut_backward = self._children["shortcut"].forward(x, training)
-        y, activation_backward = self.activation.run(ops(x).add(shortcut, main, self.scale), training)
+        y, main_backward, activation_backward = self._joined(x, shortcut, training)
 
         def backward(dy, need_dx=True):
             dy = activation_backward(dy)
@@ -113,6 +118,17 @@ class Residual(Layer):
             through_main = main_backward(dmain, need_dx)
             return ops(dy).add(dx, through_main, 1.0) if need_dx else None
         return y, backward
+
+    def _joined(self, x, shortcut, training):
+        """y, and the backwards of main and of the activation: in one pass with main's last layer, where that can be."""
+        main, relu = self._children["main"], is_plain_relu(self.activation)
+        plain = self.scale == 1 and (relu or type(self.activation) is Identity)
+        if plain and one_pass(x) and is_open(main[-1] if type(main) is Sequential else main):
+            y, main_backward = main.forward(x, training, residual=shortcut, relu=relu)
+            return y, main_backward, lambda dy: ops(dy).relu_backward(dy, y, *self.activation.pieces) if relu else dy
+        y, main_backward = main.forward(x, training)
+        y, activation_backward = self.activation.run(ops(x).add(shortcut, y, self.scale), training)
+        return y, main_backward, activation_backward
 
     def multiply_adds(self, input_shape):
         return sum(child.multiply_adds(input_shape) for child in self._children.values())

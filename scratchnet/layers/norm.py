@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from scratchnet.backend import ops
-from scratchnet.layers.activation import activation_layer
+from scratchnet.layers.activation import activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import image_shape, positive
 
@@ -19,6 +19,7 @@ class BatchNorm(Layer):
     weight γ (C,), bias β (C,). μ and σ² are the batch's in training and the running ones otherwise (and where
     trainable is False); running ← (1 - momentum) running + momentum batch, the variance unbiased. In training x̂ depends
     on x through μ and σ² too:  dx = γ/√(σ² + ε) (dy - mean(dy) - x̂ mean(dy x̂)).
+    residual, relu: what a container adds to the pass (fusion.py).
     ValueError for a batch of one value per channel. kernels/reference/batch_norm.py: batch_norm; kernels/cpu/batch_norm.py.
     """
 
@@ -35,30 +36,34 @@ class BatchNorm(Layer):
         self.add_buffer("running_mean", np.zeros(channels, np.float32))
         self.add_buffer("running_var", np.ones(channels, np.float32))
 
-    def forward(self, x, training=True):
-        gamma, beta = self.weight.value, self.bias.value
+    def forward(self, x, training=True, residual=None, relu=False):
+        gamma, beta, relu = self.weight.value, self.bias.value, relu or is_plain_relu(self.activation)
         if training:
-            y, mean, var = self._normalise_batch(x, gamma, beta)
+            y, mean, var = self._normalise_batch(x, gamma, beta, residual, relu)
         else:                                     # copies: a later training step writes into the running statistics
             mean, var = self.buffer("running_mean").copy(), self.buffer("running_var").copy()
-            y = ops(x).batch_norm_inference(x, gamma, beta, mean, var, self.epsilon)
-        y, activation_backward = self.activation.run(y, training)
+            y = ops(x).batch_norm_inference(x, gamma, beta, mean, var, self.epsilon, residual, relu)
+        activation_backward = None
+        if not relu:
+            y, activation_backward = self.activation.run(y, training)
+        masks = relu and residual is None         # else Residual has: dy behind the ReLU is its shortcut's gradient too
 
         def backward(dy, need_dx=True):
             run = ops(dy).batch_norm_backward if training else ops(dy).batch_norm_inference_backward
-            dx, dgamma, dbeta = run(activation_backward(dy), x, gamma, mean, var, self.epsilon)
+            dy = dy if activation_backward is None else activation_backward(dy)
+            dx, dgamma, dbeta = run(dy, x, gamma, beta, mean, var, self.epsilon, masks)
             self.weight.add_grad(dgamma)
             self.bias.add_grad(dbeta)
             return dx
         return y, backward
 
-    def _normalise_batch(self, x, gamma, beta):
+    def _normalise_batch(self, x, gamma, beta, residual, relu):
         count = math.prod(x.shape[:-1])
         if count < 2:
             raise ValueError(f"{self.label()}: a batch of shape {x.shape} has {count} value(s) per channel, and their "
                              "variance says nothing; use a batch size that leaves no last batch of one image, larger "
                              "images, or training=False")
-        y, mean, var = ops(x).batch_norm(x, gamma, beta, self.epsilon)
+        y, mean, var = ops(x).batch_norm(x, gamma, beta, self.epsilon, residual, relu)
         for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             running = self.buffer(name)
             running += self.momentum * (batch - running)

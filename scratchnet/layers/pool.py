@@ -33,7 +33,8 @@ class MaxPool2D(Layer):
         y, winners = ops(x).max_pool2d(x, self.pool_size, self.strides, padding, self.dilation, self.ceil_mode)
 
         def backward(dy, need_dx=True):
-            return ops(dy).max_pool2d_backward(dy, winners, shape)
+            return ops(dy).max_pool2d_backward(dy, winners, shape, self.pool_size, self.strides, padding,
+                                               self.dilation)
         return y, backward
 
     def describe(self):

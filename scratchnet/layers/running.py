@@ -57,11 +57,11 @@ class Backward:
 
 
 def guarded(forward):
-    """`forward` with the checks before it and the bookkeeping after it."""
+    """`forward` with the checks before it and the bookkeeping after it. `also`: what fusion.py adds to the pass."""
     @functools.wraps(forward)
-    def checked_forward(self, x, training=True):
+    def checked_forward(self, x, training=True, **also):
         x = check_input(self, x)
-        y, backward = forward(self, x, training and self._trainable)
+        y, backward = forward(self, x, training and self._trainable, **also)
         if local.watchers and not self._children:
             for watcher in local.watchers:
                 watcher(self.path, "forward", y)

@@ -120,15 +120,15 @@ def exercise_everything():
         cpu.dense(rows, w[0, 0], None), cpu.dense_backward_data(rows, w[0, 0]), cpu.dense_backward_weights(rows, rows)
         cpu.bias_backward(x), cpu.bias_backward(rows)
         y, winners = cpu.max_pool2d(x, pair, pair, none, (1, 1), False)
-        cpu.max_pool2d_backward(y, winners, x.shape)
+        cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
         cpu.avg_pool2d_backward(cpu.avg_pool2d(x, pair, pair, none, False, True), x.shape, pair, pair, none, False, True)
         cpu.adaptive_avg_pool2d_backward(cpu.adaptive_avg_pool2d(x, pair), x.shape)
         cpu.global_avg_pool2d_backward(cpu.global_avg_pool2d(x), x.shape)
         gamma = np.ones(4, np.float32)
         y, mean, var = cpu.batch_norm(x, gamma, gamma, 1e-5)
-        cpu.batch_norm_backward(y, x, gamma, mean, var, 1e-5)
+        cpu.batch_norm_backward(y, x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference(x, gamma, gamma, mean, var, 1e-5)
-        cpu.batch_norm_inference_backward(y, x, gamma, mean, var, 1e-5)
+        cpu.batch_norm_inference_backward(y, x, gamma, gamma, mean, var, 1e-5)
         y, scale = cpu.local_response_norm(x, 5, 1e-4, 0.75, 1)
         cpu.local_response_norm_backward(y, x, scale, 5, 1e-4, 0.75)
         for pieces in ((0, None, 0), (0.1, 6, 1)):
@@ -177,6 +177,18 @@ def test_the_same_bits_from_run_to_run_and_nearly_for_any_number_of_threads():
     for result in results.values():
         for got, expected in zip(result, results[1]):
             np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)          # the order of 900 terms
+
+
+def test_few_elements_are_one_threads_work_and_many_are_not():
+    before = threads.threads()
+    try:
+        threads.set_threads(numba.config.NUMBA_NUM_THREADS)
+        for size, count in ((threads.FEW, 1), (threads.FEW + 1, numba.config.NUMBA_NUM_THREADS)):
+            cpu.tanh(np.zeros(threads.FEW, np.float32))          # compiled, and not the one that sets the count
+            cpu.tanh(np.zeros(size, np.float32))
+            assert numba.get_num_threads() == count
+    finally:
+        threads.set_threads(before)
 
 
 def test_threads_must_be_there():

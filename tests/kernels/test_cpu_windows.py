@@ -92,7 +92,8 @@ def test_depthwise_convolution_and_both_gradients(geometry, N, C, multiplier, wi
 
 
 @EXAMPLES
-@given(windows(), st.integers(1, 3), st.integers(1, 9), st.booleans(), st.sampled_from(["distinct", "ties", "nan", "-inf"]),
+@given(windows(), st.integers(1, 3), st.sampled_from([1, 2, 6, 23, 24, 35]), st.booleans(),
+       st.sampled_from(["distinct", "ties", "nan", "-inf"]),
        st.integers(0, 99))
 def test_max_pooling_and_its_gradient(geometry, N, C, ceil_mode, values, seed):
     sizes, window, strides, padding, dilation = geometry
@@ -109,8 +110,21 @@ def test_max_pooling_and_its_gradient(geometry, N, C, ceil_mode, values, seed):
     np.testing.assert_array_equal(winners, expected_winners)
     assert winners.dtype == np.int32
     dy = normal(rng, *y.shape)
-    agree(cpu.max_pool2d_backward(dy, winners, x.shape),
-          reference.max_pool2d_backward(dy.astype("f8"), winners, x.shape), 16)
+    agree(cpu.max_pool2d_backward(dy, winners, x.shape, *rest[:4]),
+          reference.max_pool2d_backward(dy.astype("f8"), winners, x.shape, *rest[:4]), 16)
+
+
+@EXAMPLES
+@given(st.tuples(*[st.integers(1, 4)] * 2), st.tuples(*[st.integers(1, 30)] * 2), st.integers(1, 3),
+       st.sampled_from([1, 3, 6, 8, 9, 16, 21]), st.integers(0, 99))
+def test_average_pooling_side_by_side_and_its_gradient(window, more, N, C, seed):
+    sizes = [size + extra - 1 for size, extra in zip(window, more)]
+    rng, rest = np.random.default_rng(seed), (window, window, ((0, 0), (0, 0)), False, False)
+    x = normal(rng, N, *sizes, C)
+    y = cpu.avg_pool2d(x, *rest)
+    agree(y, reference.avg_pool2d(x.astype("f8"), *rest), 16)
+    dy = normal(rng, *y.shape)
+    agree(cpu.avg_pool2d_backward(dy, x.shape, *rest), reference.avg_pool2d_backward(dy.astype("f8"), x.shape, *rest))
 
 
 @EXAMPLES

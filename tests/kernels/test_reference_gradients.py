@@ -25,22 +25,31 @@ def off_kinks(*shape):
     return (values * 0.05 + 0.023).reshape(shape)
 
 
-def norm_case(*shape):
+def norm_case(*shape, relu=False):
     C = shape[-1]
 
     def backward(dy, x, gamma, beta):
         _, mean, var = ref.batch_norm(x, gamma, beta, EPSILON)
-        return ref.batch_norm_backward(dy, x, gamma, mean, var, EPSILON)
+        return ref.batch_norm_backward(dy, x, gamma, beta, mean, var, EPSILON, relu)
     arguments = [3 * normal(*shape) + 10, normal(C), normal(C + 1)[1:]]
-    return arguments, lambda *args: ref.batch_norm(*args, EPSILON)[0], backward
+    return arguments, lambda *args: ref.batch_norm(*args, EPSILON, None, relu)[0], backward
 
 
-def inference_case(*shape):
+def inference_case(*shape, relu=False):
     C = shape[-1]
     mean, var = normal(C), normal(C) ** 2
     return ([normal(*shape), normal(C), normal(C)],
-            lambda x, gamma, beta: ref.batch_norm_inference(x, gamma, beta, mean, var, EPSILON),
-            lambda dy, x, gamma, beta: ref.batch_norm_inference_backward(dy, x, gamma, mean, var, EPSILON))
+            lambda x, gamma, beta: ref.batch_norm_inference(x, gamma, beta, mean, var, EPSILON, None, relu),
+            lambda dy, x, gamma, beta: ref.batch_norm_inference_backward(dy, x, gamma, beta, mean, var, EPSILON, relu))
+
+
+def relu_bias_case(*shape):
+    def backward(dy, z, b):
+        return ref.relu_bias_backward(dy, forward(z, b))
+
+    def forward(z, b):
+        return np.maximum(z + b, 0)
+    return [normal(*shape), normal(shape[-1])], forward, backward
 
 
 def relu_case(*args):
@@ -61,7 +70,7 @@ def loss_case(loss, predictions, *args):
 
 
 def max_pool_backward(dy, x):
-    return [ref.max_pool2d_backward(dy, ref.max_pool2d(x, *NARROW)[1], x.shape)]
+    return [ref.max_pool2d_backward(dy, ref.max_pool2d(x, *NARROW)[1], x.shape, *NARROW[:4])]
 
 
 SMOOTH = {                               # name: (arguments, f(*arguments), backward(dy, *arguments))
@@ -69,6 +78,9 @@ SMOOTH = {                               # name: (arguments, f(*arguments), back
     "batch_norm of rows": norm_case(5, 3),
     "batch_norm_inference of images": inference_case(2, 2, 2, 3),
     "batch_norm_inference of rows": inference_case(4, 3),
+    "batch_norm and relu": norm_case(2, 3, 2, 3, relu=True),
+    "batch_norm_inference and relu": inference_case(2, 2, 2, 3, relu=True),
+    "bias and relu": relu_bias_case(5, 3),
     "lrn over 1": lrn_case(1),
     "lrn over 4": lrn_case(4),
     "lrn over 5": lrn_case(5),

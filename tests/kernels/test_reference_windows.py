@@ -116,7 +116,8 @@ def test_max_pool_is_its_definition(seed):
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(winners, expected_winners)
     assert winners.dtype == np.int32
-    np.testing.assert_allclose(ref.max_pool2d_backward(dy, winners, x.shape), expected_dx, **TOLERANCE)
+    np.testing.assert_allclose(ref.max_pool2d_backward(dy, winners, x.shape, window, strides, padding, dilation), expected_dx,
+                               **TOLERANCE)
 
 
 def test_padding_never_wins_a_max_pool():
@@ -135,10 +136,11 @@ def test_nan_wins_a_max_pool():
 
 def test_a_max_pool_window_of_only_padding_is_minus_infinity_and_has_no_gradient():
     x = np.ones((1, 1, 1, 2))
-    y, winners = ref.max_pool2d(x, (1, 1), (2, 2), ((2, 0), (2, 0)), (1, 1), False)
+    geometry = (1, 1), (2, 2), ((2, 0), (2, 0)), (1, 1)
+    y, winners = ref.max_pool2d(x, *geometry, False)
     np.testing.assert_array_equal(y[0, :, :, 0], [[-np.inf, -np.inf], [-np.inf, 1]])
     np.testing.assert_array_equal(winners[0, :, :, 1], [[-1, -1], [-1, 0]])
-    np.testing.assert_array_equal(ref.max_pool2d_backward(np.full(y.shape, 7.0), winners, x.shape), 7 * x)
+    np.testing.assert_array_equal(ref.max_pool2d_backward(np.full(y.shape, 7.0), winners, x.shape, *geometry), 7 * x)
 
 
 @pytest.mark.parametrize("count_include_pad", [False, True])

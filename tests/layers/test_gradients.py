@@ -13,9 +13,9 @@ IMAGES = (3, 7, 6, 4)
 
 
 def distinct(shape, seed=0):
-    """Values from -2 to 2 in random order, no two closer than 4/(size - 1), none within 1e-3 of a kink at 0, 0.3 or 1."""
+    """Values from -2 to 2 in random order, no two closer than 4/(size - 1), none within 1e-3 of a kink at 0, 0.3, -0.5 or 1."""
     values = np.linspace(-2, 2, int(np.prod(shape)))
-    for kink in (0.0, 0.3, 1.0):
+    for kink in (0.0, 0.3, -0.5, 1.0):
         values[np.abs(values - kink) < 1e-3] += 2e-3
     return np.random.default_rng(seed).permutation(values).reshape(shape)
 
@@ -60,6 +60,7 @@ CASES = {
     "local response norm, even size": LocalResponseNorm(size=2, alpha=0.3, beta=0.5, k=2),
     "relu": ReLU(),
     "relu leaky, capped, with threshold": ReLU(negative_slope=0.2, max_value=1, threshold=0.3),
+    "relu with a threshold below 0": ReLU(threshold=-0.5),
     "tanh": Tanh(),
     "sigmoid": Sigmoid(),
     "softmax": Softmax(),
@@ -76,6 +77,10 @@ CASES = {
     "residual with shortcut, activation, scale": Residual(
         main=Sequential(Conv2D(5, 3, strides=2, padding=1), BatchNorm(), Tanh()),
         shortcut=Conv2D(5, 1, strides=2), activation="relu", scale=0.3),
+    "batch norm before relu": Sequential(BatchNorm(epsilon=0.1), ReLU()),
+    "residual after a batch norm, relu": Residual(
+        main=Sequential(Conv2D(4, 3, padding=1), BatchNorm(epsilon=0.1)), activation="relu"),
+    "residual of a batch norm, with shortcut": Residual(BatchNorm(epsilon=0.1), shortcut=Conv2D(4, 1)),
     "residual of nothing trainable": Residual(Tanh(), scale=0.5),
     "auxiliary outside of a loss": Auxiliary(Sequential(Flatten(), Dense(3)), 0.3),      # inside: test_auxiliary.py
     "concat": Concat(Conv2D(2, 1), Identity(), pooled=MaxPool2D(3, 1, padding=1)),

@@ -184,6 +184,16 @@ row("residual", sn.Residual(sn.Conv2D(3, 3, padding=1)), (5, 4, 3),
     lambda x, p: x + conv(at="main.", padding=1)(x, p))
 row("residual scaled, tanh", sn.Residual(sn.Conv2D(3, 3, padding=1), None, "tanh", 0.17), (5, 4, 3),
     lambda x, p: torch.tanh(x + 0.17 * conv(at="main.", padding=1)(x, p)))
+row("batch norm, then relu", sn.Sequential(sn.BatchNorm(epsilon=0.3), sn.ReLU()), (5, 4, 3),
+    chain(batch_norm("0.", epsilon=0.3), relu))
+row("batch norm, then relu, inference", sn.Sequential(sn.BatchNorm(epsilon=0.3), sn.ReLU()), (5, 4, 3),
+    chain(batch_norm("0.", False, 0.3), relu), training=False)
+for training in (True, False):
+    row(f"residual behind a batch norm, relu, {'training' if training else 'inference'}", sn.Residual(
+        sn.Sequential(sn.Conv2D(3, 3, padding=1, use_bias=False), sn.BatchNorm(epsilon=0.3)), activation="relu"),
+        (5, 4, 3),
+        lambda x, p, training=training: torch.relu(
+            x + batch_norm("main.1.", training, 0.3)(conv(at="main.0.", padding=1)(x, p), p)), training=training)
 row("residual scaled, with shortcut, relu", sn.Residual(
         sn.Sequential(sn.Conv2D(4, 3, 2, 1, use_bias=False), sn.BatchNorm(activation="relu")),
         sn.Conv2D(4, 1, 2), activation="relu", scale=0.5), (7, 6, 3),
