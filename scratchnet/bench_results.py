@@ -1,0 +1,102 @@
+"""What `bench --save` keeps, a line of JSON a result, and the table that the README makes of it."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+from scratchnet import cli, info
+from scratchnet.files import to_json
+
+FILE = "benchmarks/cpu.jsonl"
+ENGINES = ("torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx")
+
+
+def check(path):
+    """UsageError where a result could not be written to `path`."""
+    if Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
+        raise cli.UsageError(f"--save {path}: expected a file in a folder that is there; run it in a checkout of "
+                             "scratchnet, or name a file")
+
+
+def save(path, result):
+    """Append the result with the day, the machine and the versions of all that took part."""
+    line = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(), **result}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(to_json(line) + "\n")
+
+
+def load(path):
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def machine():
+    from scratchnet.kernels.cpu import ceiling
+    return {"processor": _processor_name(), "compiled_for": info.processor(), "cores": cli.cores(),
+            "vector_bits": 32 * ceiling.LANES}
+
+
+def versions():
+    found = info.versions()
+    for package in ENGINES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def table(results):
+    """Markdown: of each workload the last result, a column for each rival's fastest mode."""
+    latest = {(result["model"], result["mode"], result["batch"], result["machine"]["processor"]): result
+              for result in results}
+    if not latest:
+        return "Nothing has been measured yet."
+    lines = ["| workload | scratchnet | of the ceiling | PyTorch eager | PyTorch's fastest mode | onnxruntime | OpenVINO | "
+             "ncnn | memory, ours / PyTorch eager | machine, day |", "|" + "---|" * 10]
+    for result in latest.values():
+        rows = {row["engine"]: row for row in result["rows"] if "why" not in row}
+        lines.append("| " + " | ".join(_cells(result, rows)) + " |")
+    return "\n".join(lines)
+
+
+def _cells(result, rows):
+    ours, eager = rows["scratchnet"], rows.get("torch")
+    pytorch = [row for engine, row in rows.items() if engine.partition(" ")[0] == "torch"]
+    fastest = min(pytorch, key=lambda row: row["ratio"], default=None)
+    mode = "" if fastest is None else fastest["engine"].removeprefix("torch").strip() or "eager"
+    start = result["mode"] == "start"
+    yield f"`{result['model']}` {'process start to first step' if start else result['mode']}, batch {result['batch']}"
+    yield f"{ours['seconds']:.2f} s" if start else f"**{_speed(ours)}** images/s"
+    yield "" if start else f"{ours['share_of_ceiling']:.0%} of {result['ceiling_gflops']:.0f} GFLOP/s"
+    yield _against(eager)
+    yield _against(fastest) + f" ({mode})" * bool(mode)
+    for engine in ("onnxruntime", "openvino", "ncnn"):
+        yield _against(rows.get(engine))
+    peaks = [row and row.get("peak_bytes") for row in (ours, eager)]
+    yield " / ".join(f"{peak / 1e6:,.0f} MB" for peak in peaks) if all(peaks) else ""
+    yield f"{result['machine']['processor']}, {result['threads']} threads, {result['date']}"
+
+
+def _against(row):
+    """A rival's speed, and how many times as fast scratchnet was."""
+    if row is None:
+        return ""
+    own = f"{row['seconds']:.2f} s" if "seconds" in row else _speed(row)
+    return f"{own}: {row['ratio']:.2f} x"
+
+
+def _speed(row):
+    return f"{row['images_per_second']:,.{1 if row['images_per_second'] < 1000 else 0}f}"
+
+
+def _processor_name():
+    """As Linux knows it: "AMD EPYC 7763 64-Core Processor"; elsewhere as Python does."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
