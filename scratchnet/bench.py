@@ -18,10 +18,10 @@ def command(args):
     cli.known("model", args.model, models.names())
     if args.save:
         bench_results.check(args.save)
-    if args.mode == "start" and (args.layers or args.model != bench_start.MODEL):
-        raise cli.UsageError(f"--mode start times {bench_start.MODEL} as a whole, got {args.model}"
-                             f"{' with --layers' * args.layers}; leave --layers out" if args.layers else
-                             f"--mode start knows {bench_start.MODEL} only, got {args.model!r}")
+    if args.mode == "start" and args.model != bench_start.MODEL:
+        raise cli.UsageError(f"--mode start knows {bench_start.MODEL} only, got {args.model!r}")
+    if args.mode == "start" and args.layers:
+        raise cli.UsageError(f"--mode start times {bench_start.MODEL} as a whole; leave --layers out")
     measure = bench_start.measure if args.mode == "start" else contest
     result = measure(args, Workload(args.model, args.mode, args.batch, args.threads or cli.cores()))
     if args.save:

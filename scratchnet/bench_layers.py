@@ -52,8 +52,9 @@ class Layers:
         first, found = self.graph.first_layers(), []
         for (words, shape, _, _), nodes in self.like.items():
             forward = 2e-9 * self.workload.batch * nodes[0].layer.multiply_adds(shape)
-            found.append({"path": nodes[0].layer.path, "kind": words, "input": sizes(shape), "count": len(nodes), "gflop": {
-                "forward": forward, "backward": forward * (1 if nodes[0] in first else 2)}})
+            gflop = {"forward": forward, "backward": forward * (1 if nodes[0] in first else 2)}
+            found.append({"path": nodes[0].layer.path, "kind": words, "input": sizes(shape), "count": len(nodes),
+                          "gflop": gflop})
         return found
 
     def turn(self, index):

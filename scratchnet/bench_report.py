@@ -11,12 +11,13 @@ def show(result):
                   for row in result["rows"] if "why" not in row]
     else:
         first, last = result["ceiling_first_and_last_gflops"]
-        print(f"multiply-adds in registers: {result['ceiling_gflops']:.0f} GFLOP/s ({first:.0f} before, {last:.0f} at the "
-              f"end); an image takes {2e-9 * result['multiply_adds_per_image']:.3g} GFLOP")
+        print(f"multiply-adds in registers: {result['ceiling_gflops']:.0f} GFLOP/s ({first:.0f} before, {last:.0f} at "
+              f"the end); an image takes {2e-9 * result['multiply_adds_per_image']:.3g} GFLOP")
         print("error: " + (result["compared"] or "not compared: float64 on the reference kernels takes minutes, and "
                            "PyTorch is not here to do it"))
         print("memory: the process's peak while it ran, beyond what importing the engine took")
-        lines = [("engine", "images/s", "lowest", "highest", "GFLOP/s", "of ceiling", "memory", "scratchnet is", "error")]
+        lines = [("engine", "images/s", "lowest", "highest", "GFLOP/s", "of ceiling", "memory", "scratchnet is",
+                  "error")]
         lines += [_cells(row) for row in result["rows"] if "why" not in row]
     _print_columns(lines)
     for row in result["rows"]:
@@ -50,7 +51,8 @@ def _cells(row):
     memory = "" if row["peak_bytes"] is None else in_bytes(max(row["peak_bytes"], 0))
     error = "" if row["error"] is None else f"{row['error']:.1e}"
     speeds = (f"{row[name]:,.{1 if row[name] < 1000 else 0}f}" for name in ("images_per_second", "lowest", "highest"))
-    return (row["engine"], *speeds, f"{row['gflops']:,.1f}", f"{row['share_of_ceiling']:.0%}", memory, _ratio(row), error)
+    return (row["engine"], *speeds, f"{row['gflops']:,.1f}", f"{row['share_of_ceiling']:.0%}", memory, _ratio(row),
+            error)
 
 
 def _ratio(row):
@@ -59,21 +61,18 @@ def _ratio(row):
 
 def _show_layers(result):
     print("\neach layer alone, milliseconds for the batch; GFLOP/s in brackets; like layers once")
-    passes = ("forward", "backward") if result["mode"] == "training" else ("forward",)
-    lines = [("layer", "times", *(f"{name}{way}" for way in passes for name in ("", "PyTorch "))),]
+    engines = [name for name in ("scratchnet", "torch") if name in result["layers"][0]]
+    columns = [(engine, way) for way in ("forward", "backward") for engine in engines
+               if way in result["layers"][0][engine]]
+    lines = [("layer", "times", *(f"{engine} {way}" for engine, way in columns))]
     for layer in result["layers"]:
-        times = [(layer[engine].get(way), layer["gflop"].get(way)) for way in passes for engine in ("scratchnet", "torch")
-                 if layer.get(engine)]
         lines.append((f"{layer['path']} ({layer['kind']}) {layer['input']}", str(layer["count"]),
-                      *(_time(seconds, work) for seconds, work in times)))
-    width = max(map(len, lines))
-    _print_columns([(*line, *[""] * (width - len(line))) for line in lines])
+                      *(_time(layer[engine][way], layer["gflop"][way]) for engine, way in columns)))
+    _print_columns(lines)
 
 
 def _time(seconds, work):
-    if seconds is None:
-        return ""
-    return f"{1e3 * seconds:,.2f}" + (f" ({work / seconds:.0f})" if work else "")
+    return f"{1e3 * seconds:,.2f}" + (f" ({work / seconds:.0f})" if work and seconds else "")
 
 
 def _print_columns(lines):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from scratchnet import cli, info
 from scratchnet.files import to_json
+from scratchnet.layer_table import in_bytes
 
 FILE = "benchmarks/cpu.jsonl"
+START = "from process start to the first step"
 ENGINES = ("torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx")
 
 
@@ -49,14 +51,22 @@ def versions():
 
 
 def table(results):
-    """Markdown: of each workload the last result, a column for each rival's fastest mode."""
-    latest = {(result["model"], result["mode"], result["batch"], result["machine"]["processor"]): result
-              for result in results}
-    if not latest:
-        return "Nothing has been measured yet."
-    lines = ["| workload | scratchnet | of the ceiling | PyTorch eager | PyTorch's fastest mode | onnxruntime | OpenVINO | "
-             "ncnn | memory, ours / PyTorch eager | machine, day |", "|" + "---|" * 10]
-    for result in latest.values():
+    """Markdown: for each machine and day a paragraph and a table, of each workload the last result."""
+    groups = {}
+    for result in results:
+        key = result["date"], to_json(result["machine"]), result["threads"]
+        groups.setdefault(key, {})[result["model"], result["mode"], result["batch"]] = result
+    return "\n\n".join(_group(list(latest.values())) for latest in groups.values()) or "Nothing has been measured yet."
+
+
+def _group(results):
+    machine, versions = results[-1]["machine"], results[-1]["versions"]
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    lines = [f"{machine['processor']}, {machine['cores']} cores, {results[-1]['threads']} threads, vectors of "
+             f"{machine['vector_bits']} bits; {results[-1]['date']}; {names}:", "",
+             "| workload | scratchnet | of the ceiling | PyTorch eager | its fastest mode | onnxruntime | OpenVINO | "
+             "ncnn | memory, ours and PyTorch's |", "|" + "---|" * 9]
+    for result in results:
         rows = {row["engine"]: row for row in result["rows"] if "why" not in row}
         lines.append("| " + " | ".join(_cells(result, rows)) + " |")
     return "\n".join(lines)
@@ -66,29 +76,26 @@ def _cells(result, rows):
     ours, eager = rows["scratchnet"], rows.get("torch")
     pytorch = [row for engine, row in rows.items() if engine.partition(" ")[0] == "torch"]
     fastest = min(pytorch, key=lambda row: row["ratio"], default=None)
-    mode = "" if fastest is None else fastest["engine"].removeprefix("torch").strip() or "eager"
     start = result["mode"] == "start"
-    yield f"`{result['model']}` {'process start to first step' if start else result['mode']}, batch {result['batch']}"
-    yield f"{ours['seconds']:.2f} s" if start else f"**{_speed(ours)}** images/s"
+    yield f"`{result['model']}` {START if start else result['mode']}, batch {result['batch']}"
+    yield _speed(ours)
     yield "" if start else f"{ours['share_of_ceiling']:.0%} of {result['ceiling_gflops']:.0f} GFLOP/s"
     yield _against(eager)
-    yield _against(fastest) + f" ({mode})" * bool(mode)
+    yield "" if fastest is None else f"{_against(fastest)}, {fastest['engine'].partition(' ')[2] or 'eager'}"
     for engine in ("onnxruntime", "openvino", "ncnn"):
         yield _against(rows.get(engine))
     peaks = [row and row.get("peak_bytes") for row in (ours, eager)]
-    yield " / ".join(f"{peak / 1e6:,.0f} MB" for peak in peaks) if all(peaks) else ""
-    yield f"{result['machine']['processor']}, {result['threads']} threads, {result['date']}"
+    yield ", ".join(in_bytes(peak) for peak in peaks) if all(peaks) else ""
 
 
 def _against(row):
     """A rival's speed, and how many times as fast scratchnet was."""
-    if row is None:
-        return ""
-    own = f"{row['seconds']:.2f} s" if "seconds" in row else _speed(row)
-    return f"{own}: {row['ratio']:.2f} x"
+    return "" if row is None else f"{_speed(row)}: **{row['ratio']:.2f} x**"
 
 
 def _speed(row):
+    if "seconds" in row:
+        return f"{row['seconds']:.2f} s"
     return f"{row['images_per_second']:,.{1 if row['images_per_second'] < 1000 else 0}f}"
 
 

@@ -30,7 +30,7 @@ images = rng.standard_normal((batch, 32, 32, 1), dtype=np.float32)
 loss, _, backward = model.loss(images, rng.integers(0, 10, batch))
 backward()
 optimizer.step()
-print(loss.item(), flush=True)
+print(float(loss), flush=True)
 """
 
 PYTORCH = """

@@ -4,9 +4,13 @@ import importlib
 import multiprocessing
 import time
 
+import numpy as np
+
 from scratchnet.rivals import ROWS, Unavailable
 from scratchnet.rivals import peak_memory as memory
 from scratchnet.rivals.truth import error
+
+WARM_UP = 0.3               # seconds, one step at least, that nobody counts
 
 
 class Remote:
@@ -65,9 +69,11 @@ class Contender:
         module = importlib.import_module(f"scratchnet.rivals.{file}")          # imports the engine
         self.imported, self.batch = memory.resident(), workload.batch
         self.step, first = module.engine(workload, **mode)
+        if not all(np.isfinite(array).all() for array in first.values()):
+            raise Unavailable("its first step gave NaN or infinity")
         self.distance = error(first, truth) if truth else None
         del first
-        self.step()                              # memory and threads as they will be
+        self.turn(WARM_UP)
         memory.forget_peak()
 
     def error(self):

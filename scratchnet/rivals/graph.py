@@ -7,7 +7,7 @@ from scratchnet.layers import (Auxiliary, Concat, Dropout, Identity, Residual, S
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """y = layer(x). The layer of a sum is its Residual, of a concatenation its Concat; an activation is a node of its own.
+    """y = layer(x). The layer of a sum is its Residual, of branches side by side their Concat; an activation is a node.
 
     inputs and output are numbers of values; shape (H, W, C) or (C,) is that of the first input.
     """
@@ -82,8 +82,8 @@ class Graph:
         if isinstance(layer, Identity) or (isinstance(layer, Dropout) and not (self.training and layer.rate)):
             return x, shape
         if isinstance(layer, Dropout):
-            raise ValueError(f"{layer.label()}: the masks of two engines differ, so what they compute cannot be compared; "
-                             "set its rate to 0")
+            raise ValueError(f"{layer.label()}: the masks of two engines differ, so what they compute cannot be "
+                             "compared; set its rate to 0")
         after = layer.checked_output_shape(shape)
         return self._activated(layer, self._node(layer, (x,), shape), after)
 

@@ -15,27 +15,37 @@ import numpy as np
 from scratchnet.rivals import Unavailable
 
 
+OPTIONS = {"use_winograd_convolution": True, "use_sgemm_convolution": True, "use_packing_layout": True,
+           "use_vulkan_compute": False, "use_fp16_packed": False, "use_fp16_storage": False,
+           "use_fp16_arithmetic": False, "use_bf16_packed": False, "use_bf16_storage": False}
+
+
 def engine(workload):
-    net = ncnn.Net()
-    for name, value in {"num_threads": workload.threads, "use_winograd_convolution": True,
-                        "use_sgemm_convolution": True, "use_packing_layout": True, "use_vulkan_compute": False,
-                        **dict.fromkeys(("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic",
-                                         "use_bf16_packed", "use_bf16_storage"), False)}.items():
-        setattr(net.opt, name, value)
     with tempfile.TemporaryDirectory() as folder:
         convert(workload, folder)
-        if net.load_param(f"{folder}/net.ncnn.param") or net.load_model(f"{folder}/net.ncnn.bin"):
-            raise Unavailable("cannot read what its converter pnnx wrote")
+        net = loaded(folder, workload.threads)
     images = workload.images()
+    return lambda: outputs(net, images), {"logits": outputs(net, images)}
 
-    def step():
-        logits = []
-        for image in images:
-            extractor = net.create_extractor()
-            extractor.input("in0", ncnn.Mat(image))
-            logits.append(np.array(extractor.extract("out0")[1]))
-        return np.stack(logits)
-    return step, {"logits": step()}
+
+def loaded(folder, threads):
+    """The network that ncnn_files.write left in `folder`."""
+    net = ncnn.Net()
+    for name, value in (OPTIONS | {"num_threads": threads}).items():
+        setattr(net.opt, name, value)
+    if net.load_param(f"{folder}/net.ncnn.param") or net.load_model(f"{folder}/net.ncnn.bin"):
+        raise Unavailable("cannot read what its converter pnnx wrote")
+    return net
+
+
+def outputs(net, images):
+    """(N, C, H, W) -> (N, units), one image after the other."""
+    rows = []
+    for image in images:
+        extractor = net.create_extractor()
+        extractor.input("in0", ncnn.Mat(image))
+        rows.append(np.array(extractor.extract("out0")[1]))
+    return np.stack(rows)
 
 
 def convert(workload, folder):

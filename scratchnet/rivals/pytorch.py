@@ -74,7 +74,10 @@ def layer_with_activation(graph, node):
 
 
 class _Parameters(dict):
-    """Our Parameter -> theirs, one for all places it stands in: (KH, KW, C, F) -> (F, C, KH, KW), (IN, OUT) -> (OUT, IN)."""
+    """Our Parameter -> theirs, one for all places it stands in.
+
+    (KH, KW, C, F) -> (F, C, KH, KW), (IN, OUT) -> (OUT, IN).
+    """
 
     def __missing__(self, ours):
         array = ours.value
@@ -181,6 +184,10 @@ def _pad(graph, made, node):
     return kinds[node.layer.mode]((left, right, top, bottom))
 
 
+def _norm(graph, made, node):
+    return nn.LocalResponseNorm(node.layer.size, node.layer.alpha, node.layer.beta, node.layer.k)
+
+
 MODULES = {
     "file": "rivals/pytorch.py",
     Conv2D: _conv,
@@ -190,8 +197,7 @@ MODULES = {
     AvgPool2D: _avg_pool,
     GlobalAvgPool2D: lambda graph, made, node: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     AdaptiveAvgPool2D: lambda graph, made, node: nn.AdaptiveAvgPool2d(node.layer.output_size),
-    LocalResponseNorm: lambda graph, made, node: nn.LocalResponseNorm(node.layer.size, node.layer.alpha, node.layer.beta,
-                                                                  node.layer.k),
+    LocalResponseNorm: _norm,
     BatchNorm: _batch_norm,
     Pad2D: _pad,
     Flatten: lambda graph, made, node: InOurOrder(),

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from scratchnet import models
-from scratchnet.layers import Dropout
+from scratchnet.layers import BatchNorm, Dropout
 from scratchnet.rivals.graph import Graph
 
 LR, MOMENTUM = 1e-3, 0.9                          # small, so that hundreds of steps on one batch stay finite
@@ -30,7 +30,7 @@ class Workload:
             if parameter.value.ndim == 1:
                 parameter.value = parameter.value + rng.normal(0, 0.1, parameter.value.shape).astype(np.float32)
         for leaf in model.leaves():
-            if "running_mean" in leaf._buffers:
+            if isinstance(leaf, BatchNorm):
                 mean, var = leaf.buffer("running_mean"), leaf.buffer("running_var")
                 mean[...], var[...] = rng.normal(0, 0.1, mean.shape), rng.uniform(0.5, 1.5, var.shape)
         return without_dropout(model)
