@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import signal
 import time
 
 import numpy as np
@@ -47,6 +48,7 @@ class Remote:
 
 
 def _serve(connection, make, arguments):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                 # Ctrl-C is the parent's, at whose end this one ends
     try:
         made = make(*arguments)
         connection.send((True, None))

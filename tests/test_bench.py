@@ -15,7 +15,7 @@ from scratchnet import bench, bench_layers, bench_report, bench_results, cli, mo
 from scratchnet.contest import Remote
 from scratchnet.rivals import truth
 from scratchnet.rivals.graph import Graph
-from scratchnet.rivals.workload import Workload
+from scratchnet.rivals.workload import Workload, has_dropout
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = ["lenet5", "--batch", "2", "--rounds", "2", "--seconds", "0.01"]
@@ -131,6 +131,15 @@ def test_inference_takes_the_models_own_multiply_adds_and_training_those_of_auxi
     graph = Workload(name, "training", 1, 1).graph()
     assert len(graph.heads) == {"inception_v3": 1, "googlenet": 2}.get(name, 0)
     assert (graph.multiply_adds() > 3 * model.multiply_adds(model.input_shape)) == (name == "googlenet")
+
+
+def test_dropout_is_left_out_and_that_is_said(capsys):
+    assert has_dropout("vgg16") and not has_dropout("lenet5")
+    assert all(leaf.rate == 0 for leaf in Workload("alexnet", "training", 1, 1).network().leaves()
+               if isinstance(leaf, sn.Dropout))
+    bench_report.show({"model": "vgg16", "mode": "start", "batch": 1, "threads": 1, "rounds": 1, "rows": [],
+                       "without_dropout": True})
+    assert "dropout set to 0 in all" in capsys.readouterr().out
 
 
 def test_a_value_is_forgotten_after_its_last_use_and_no_sooner():

@@ -34,7 +34,7 @@ RIVALS = {
 ROWS = {**OURS, **{row: how for rival in RIVALS.values() for row, how in rival.rows.items()}}
 
 
-class Unavailable(Exception):
+class Unavailable(RuntimeError):
     """Why an engine cannot take part; its row says it."""
 
 
