@@ -89,12 +89,12 @@ class _Parameters(dict):
 class Sum(nn.Module):
     """shortcut + scale · main."""
 
-    def __init__(self, scale):
+    def __init__(self, scale, in_place):
         super().__init__()
-        self.scale = scale
+        self.scale, self.in_place = scale, in_place
 
     def forward(self, shortcut, main):
-        return shortcut + main if self.scale == 1 else torch.add(shortcut, main, alpha=self.scale)
+        return main.add_(shortcut) if self.in_place else torch.add(shortcut, main, alpha=self.scale)
 
 
 class Side(nn.Module):
@@ -165,6 +165,15 @@ def _avg_pool(graph, made, node):
     return nn.AvgPool2d(layer.pool_size, layer.strides, (top, left), layer.ceil_mode, layer.count_include_pad)
 
 
+def _sum(graph, made, node):
+    """In place, as torchvision's networks have it, where nobody else reads main: neither a node nor its own backward."""
+    main, scale = node.inputs[1], node.layer.scale
+    own = any(before.output == main and isinstance(before.layer, (Conv2D, DepthwiseConv2D, BatchNorm))
+              for before in graph.nodes)
+    readers = sum(after.inputs.count(main) for after in graph.nodes)
+    return Sum(scale, in_place=own and readers == 1 and scale == 1)
+
+
 def _relu(graph, made, node):
     """In place, as torchvision's networks have it, where it follows a layer as its activation."""
     negative_slope, max_value, threshold = node.layer.pieces
@@ -201,7 +210,7 @@ MODULES = {
     BatchNorm: _batch_norm,
     Pad2D: _pad,
     Flatten: lambda graph, made, node: InOurOrder(),
-    Residual: lambda graph, made, node: Sum(node.layer.scale),
+    Residual: _sum,
     Concat: lambda graph, made, node: Side(),
     Tanh: lambda graph, made, node: nn.Tanh(),
     Sigmoid: lambda graph, made, node: nn.Sigmoid(),

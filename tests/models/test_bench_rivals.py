@@ -93,6 +93,7 @@ def test_the_onnx_file_computes_the_same_in_openvino(network):
     agree(theirs(channels_first(images))[0], exact)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace", "ignore:Converting a tensor")
 def test_what_pnnx_makes_of_it_computes_the_same_in_ncnn(network, tmp_path):
     for package in ("torch", "pnnx", "ncnn"):
         pytest.importorskip(package)
@@ -105,15 +106,16 @@ def test_what_pnnx_makes_of_it_computes_the_same_in_ncnn(network, tmp_path):
     agree(outputs(loaded(tmp_path, threads=2), channels_first(images)), exact)
 
 
-def test_gradients_and_loss_with_auxiliary_classifiers_are_pytorchs():
+@pytest.mark.parametrize("name, side, divisor", [("googlenet", 224, 32), ("resnet50", 64, 16)])
+def test_loss_and_gradients_are_pytorchs_auxiliary_classifiers_included(name, side, divisor):
     torch = pytest.importorskip("torch")
     from scratchnet.rivals.pytorch import Network, tensors
-    model = shrunken(MODELS["googlenet"].builder(5), (224, 224, 3), 32)
+    model = shrunken(MODELS[name].builder(5), (side, side, 3), divisor)
     for leaf in model.leaves():
         if isinstance(leaf, sn.Dropout):
             leaf.rate = 0.0
     model.astype("float64")
-    images, labels = np.random.default_rng(0).standard_normal((2, 224, 224, 3)), np.array([1, 4])
+    images, labels = np.random.default_rng(0).standard_normal((2, side, side, 3)), np.array([1, 4])
     network = Network(model, training=True)
     theirs = network.loss(*tensors(images, labels))
     theirs.backward()
