@@ -50,9 +50,14 @@ def standing(result):
 def _cells(row):
     memory = "" if row["peak_bytes"] is None else in_bytes(max(row["peak_bytes"], 0))
     error = "" if row["error"] is None else f"{row['error']:.1e}"
-    speeds = (f"{row[name]:,.{1 if row[name] < 1000 else 0}f}" for name in ("images_per_second", "lowest", "highest"))
+    speeds = (three_digits(row[name]) for name in ("images_per_second", "lowest", "highest"))
     return (row["engine"], *speeds, f"{row['gflops']:,.1f}", f"{row['share_of_ceiling']:.0%}", memory, _ratio(row),
             error)
+
+
+def three_digits(speed):
+    """At least: 0.66, 18.7, 8,104."""
+    return f"{speed:,.{2 if speed < 10 else 1 if speed < 1000 else 0}f}"
 
 
 def _ratio(row):

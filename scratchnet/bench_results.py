@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 
 from scratchnet import cli, info
+from scratchnet.bench_report import three_digits
 from scratchnet.files import to_json
 from scratchnet.layer_table import in_bytes
 
@@ -96,7 +97,7 @@ def _against(row):
 def _speed(row):
     if "seconds" in row:
         return f"{row['seconds']:.2f} s"
-    return f"{row['images_per_second']:,.{1 if row['images_per_second'] < 1000 else 0}f}"
+    return three_digits(row["images_per_second"])
 
 
 def _processor_name():
