@@ -13,7 +13,7 @@ COMMANDS = {
     "predict": "say what a checkpoint takes images for",
     "look": "draw what a checkpoint sees in an image",
     "summary": "show the layers of a network",
-    "bench": "time a network against PyTorch",
+    "bench": "time a network against other engines",
     "info": "show versions, threads, caches and the GPU",
 }
 

@@ -1,66 +1,91 @@
-"""`bench MODEL`: scratchnet against a rival on the same network, weights and batch, in turns, in one run."""
+"""`bench MODEL`: scratchnet against other engines on the same network, weights and batch, in turns, in one run."""
 
-import importlib.util
 import statistics
 import sys
+import tempfile
+import time
 
-import numpy as np
+from scratchnet import bench_layers, bench_report, bench_results, bench_start, cli, models
+from scratchnet.contest import Contender, Remote
+from scratchnet.rivals import OURS, RIVALS, Unavailable, why_not
+from scratchnet.rivals.truth import Truth
+from scratchnet.rivals.workload import Workload, has_dropout
 
-from scratchnet import cli, models
-from scratchnet.contest import Contender, exact
-
-RIVALS = {"torch": "PyTorch, eager"}
+REST = 0.25                 # seconds before a turn: the threads of who ran last have stopped waiting for more work
 
 
 def command(args):
     cli.known("model", args.model, models.names())
-    settings = {"model": args.model, "mode": args.mode, "batch": args.batch, "threads": args.threads or cli.cores()}
-    engines = ["scratchnet"]
-    for rival in args.against:
-        if importlib.util.find_spec(rival) is None:
-            print(f"{RIVALS[rival]} is not installed: pip install torch==2.13.0", file=sys.stderr)
-        else:
-            engines.append(rival)
-    contenders = [Contender(engine, settings) for engine in engines]
-    try:
-        speeds = {engine: [] for engine in engines}
-        for round_ in range(args.rounds + 1):                     # the first round warms up
-            for contender in contenders:
-                speed = contender.turn(args.seconds)
-                if round_:
-                    speeds[contender.engine].append(speed)
-    finally:
-        for contender in contenders:
-            contender.close()
-    truth = exact(settings)
-    rows = [{"engine": contender.engine, "images_per_second": statistics.median(speeds[contender.engine]),
-             "lowest": min(speeds[contender.engine]), "highest": max(speeds[contender.engine]),
-             "ratio": median_ratio(speeds["scratchnet"], speeds[contender.engine]),
-             "error": largest_error(contender.first, truth)} for contender in contenders]
+    if args.save:
+        bench_results.check(args.save)
+    if args.mode == "start" and args.model != bench_start.MODEL:
+        raise cli.UsageError(f"--mode start knows {bench_start.MODEL} only, got {args.model!r}")
+    if args.mode == "start" and args.layers:
+        raise cli.UsageError(f"--mode start times {bench_start.MODEL} as a whole; leave --layers out")
+    measure = bench_start.measure if args.mode == "start" else contest
+    result = measure(args, Workload(args.model, args.mode, args.batch, args.threads or cli.cores()))
+    if args.save:
+        bench_results.save(args.save, result)
     if args.json:
-        cli.print_json({**settings, "rounds": args.rounds, "rows": rows})
+        cli.print_json(result)
     else:
-        report(settings, args.rounds, rows)
+        bench_report.show(result)
 
 
-def median_ratio(ours, theirs):
-    """How many times as fast we are, round by round, so that what slows a round down slows both."""
-    return statistics.median(mine / other for mine, other in zip(ours, theirs))
+def contest(args, workload):
+    """The result as a dict: what was measured, the ceiling, a row for each engine and mode."""
+    from scratchnet.kernels.cpu import ceiling, threads
+    threads.set_threads(workload.threads)
+    ceilings, rows, contenders = [2e-9 * ceiling.multiply_adds()], {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        truth = Remote(Truth, workload, f"{folder}/truth")
+        compared = truth.call("words")
+        truth.close()
+        for row, why in taking_part(args.against, workload.mode):
+            if why is None:
+                print(f"setting up {row}", file=sys.stderr)
+                try:
+                    contenders[row] = Remote(Contender, row, workload, f"{folder}/truth" if compared else None)
+                except Unavailable as unavailable:
+                    why = str(unavailable)
+            if why and row in OURS:
+                raise RuntimeError(f"bench: {row}: {why}")
+            rows[row] = {"engine": row, "why": why} if why else {"engine": row}
+    speeds = {row: [] for row in contenders}
+    for _ in range(args.rounds):
+        for row, contender in contenders.items():
+            time.sleep(REST)
+            speeds[row].append(contender.call("turn", args.seconds))
+        ceilings.append(2e-9 * ceiling.multiply_adds())
+    work = workload.graph().multiply_adds()
+    for row, contender in contenders.items():
+        peak, process = contender.call("peak_bytes")
+        rows[row] |= summed_up(speeds["scratchnet"], speeds[row], work, statistics.median(ceilings)) | {
+            "error": contender.call("error"), "peak_bytes": peak, "process_peak_bytes": process}
+        contender.close()
+    result = {"model": args.model, "mode": args.mode, "batch": args.batch, "threads": workload.threads,
+              "rounds": args.rounds, "seconds": args.seconds, "compared": compared,
+              "multiply_adds_per_image": work, "ceiling_gflops": statistics.median(ceilings),
+              "ceiling_first_and_last_gflops": [ceilings[0], ceilings[-1]], "rows": list(rows.values())}
+    if workload.training and has_dropout(args.model):
+        result["without_dropout"] = True
+    return result | ({"layers": bench_layers.times(workload)} if args.layers else {})
 
 
-def largest_error(first, truth):
-    """max over loss and gradients (or logits) of ‖got - float64‖/‖float64‖."""
-    return max(float(np.linalg.norm(first[name] - exact) / np.linalg.norm(exact)) for name, exact in truth.items())
+def taking_part(against, mode):
+    """(row, None or why it has no times), ours first."""
+    yield from ((row, None) for row in OURS)
+    for name in against:
+        why = why_not(name, mode)
+        yield from ((row, why) for row in ([name] if why else RIVALS[name].rows))
 
 
-def report(settings, rounds, rows):
-    what = "loss and gradients" if settings["mode"] == "training" else "logits"
-    print(f"{settings['model']} {settings['mode']}, batch {settings['batch']}, {settings['threads']} threads, "
-          f"medians of {rounds} alternating rounds; error: {what} of the first step against float64")
-    print(f"{'engine':<12}{'images/s':>10}{'lowest':>10}{'highest':>10}{'scratchnet is':>15}{'error':>10}")
-    for row in rows:
-        print(f"{row['engine']:<12}{row['images_per_second']:>10,.0f}{row['lowest']:>10,.0f}{row['highest']:>10,.0f}"
-              f"{row['ratio']:>13.2f} x{row['error']:>10.1e}")
+def summed_up(ours, theirs, work, ceiling):
+    """Medians; the ratio is taken round by round, so that what slows a round down slows both."""
+    speed = statistics.median(theirs)
+    return {"images_per_second": speed, "lowest": min(theirs), "highest": max(theirs),
+            "gflops": 2e-9 * work * speed, "share_of_ceiling": 2e-9 * work * speed / ceiling,
+            "ratio": statistics.median(mine / other for mine, other in zip(ours, theirs))}
 
 
 def rivals(text):
@@ -69,14 +94,18 @@ def rivals(text):
 
 def main(argv=None):
     parser = cli.Parser("bench", "Time scratchnet and its rivals in turns, and compare what they compute.")
-    parser.add_argument("model", metavar="MODEL", help=", ".join(models.names()))
-    parser.add_argument("--mode", choices=("training", "inference"), default="training", help="default: training")
+    parser.add_argument("model", metavar="MODEL", help="the name of a network of the zoo: summary --list")
+    parser.add_argument("--mode", choices=("training", "inference", "start"), default="training",
+                        help="start: from process start to the end of the first training step (default: training)")
     parser.add_argument("--batch", type=cli.number(1, kind=int), default=64, metavar="N", help="default: 64")
     parser.add_argument("--against", type=rivals, default=["torch"], metavar="NAMES",
                         help=f"rivals, by commas, of {', '.join(RIVALS)} (default: torch)")
+    parser.add_argument("--layers", action="store_true", help="also time each layer, ours and eager PyTorch's")
     parser.add_argument("--rounds", type=cli.number(1, kind=int), default=9, metavar="N", help="default: 9")
     parser.add_argument("--seconds", type=cli.number(0, above=0), default=1.0, metavar="S",
-                        help="length of each turn (default: 1)")
+                        help="length of each turn, of one step at least (default: 1)")
+    parser.add_argument("--save", nargs="?", const=bench_results.FILE, metavar="FILE",
+                        help=f"append the result to a file of JSON lines (default: {bench_results.FILE})")
     return cli.run(parser, command, argv)
 
 

@@ -1,28 +1,36 @@
-"""The engines of `bench`, each in a process of its own, taking turns over the same batch."""
+"""Objects in processes of their own, for `bench`: engines must not share threads, allocators or each other's caches."""
 
+import importlib
 import multiprocessing
+import signal
 import time
 
 import numpy as np
 
-LR, MOMENTUM = 1e-3, 0.9                          # small, so that hundreds of steps on one batch stay finite
+from scratchnet.rivals import ROWS, Unavailable
+from scratchnet.rivals import peak_memory as memory
+from scratchnet.rivals.truth import error
+
+WARM_UP = 0.3               # seconds, one step at least, that nobody counts
 
 
-class Contender:
-    """A process that holds one engine. `first` is what its first step gave; `turn` is one timed run."""
+class Remote:
+    """make(*arguments) in a process of its own; `call` runs its methods. Unavailable where that raises anything."""
 
-    def __init__(self, engine, settings):
+    def __init__(self, make, *arguments):
         context = multiprocessing.get_context("spawn")           # never fork: OpenMP's threads do not survive it
-        self.engine = engine
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, engine, settings), daemon=True)
+        self.process = context.Process(target=_serve, args=(other, make, arguments), daemon=True)
         self.process.start()
         other.close()
-        self.first = self._answer()
+        try:
+            self._answer()                       # made, so that one is not set up while another's first step runs
+        except BaseException:
+            self.close()
+            raise
 
-    def turn(self, seconds):
-        """Images a second over at least `seconds`."""
-        self.connection.send(seconds)
+    def call(self, method, *arguments):
+        self.connection.send((method, arguments))
         return self._answer()
 
     def close(self):
@@ -31,98 +39,57 @@ class Contender:
 
     def _answer(self):
         try:
-            answer = self.connection.recv()
+            fine, answer = self.connection.recv()
         except EOFError:
-            raise RuntimeError(f"bench: the process of {self.engine} ended; its message stands above") from None
-        if isinstance(answer, Exception):
-            raise answer
+            raise Unavailable("its process ended; its message stands above") from None
+        if not fine:
+            raise Unavailable(answer)
         return answer
 
 
-def _serve(connection, engine, settings):
+def _serve(connection, make, arguments):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                 # Ctrl-C is the parent's, at whose end this one ends
     try:
-        step, first = ENGINES[engine](settings)
-        connection.send(first)
+        made = make(*arguments)
+        connection.send((True, None))
         while True:
-            connection.send(_images_per_second(step, settings["batch"], connection.recv()))
+            method, arguments = connection.recv()
+            connection.send((True, getattr(made, method)(*arguments)))
     except EOFError:                             # the parent has what it wanted
         pass
-    except (ValueError, ImportError) as error:
-        connection.send(error)
+    except Unavailable as unavailable:
+        connection.send((False, str(unavailable)))
+    except Exception as failed:
+        connection.send((False, f"{type(failed).__name__}: {failed}"))
 
 
-def _images_per_second(step, batch, seconds):
-    steps, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        step()
-        steps += 1
-    return steps * batch / (time.perf_counter() - started)
+class Contender:
+    """One engine, set up, its first step done and compared with the truth in the file `truth`, if there is one."""
 
+    def __init__(self, row, workload, truth):
+        file, mode = ROWS[row]
+        module = importlib.import_module(f"scratchnet.rivals.{file}")          # imports the engine
+        self.imported, self.batch = memory.resident(), workload.batch
+        self.step, first = module.engine(workload, **mode)
+        if not all(np.isfinite(array).all() for array in first.values()):
+            raise Unavailable("its first step gave NaN or infinity")
+        self.distance = error(first, truth) if truth else None
+        del first
+        self.turn(WARM_UP)
+        memory.forget_peak()
 
-def _batch(settings, model):
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((settings["batch"], *model.input_shape), dtype=np.float32)
-    return images, rng.integers(0, model.checked_output_shape(model.input_shape)[0], settings["batch"])
+    def error(self):
+        return self.distance
 
+    def turn(self, seconds):
+        """Images a second over at least `seconds`."""
+        steps, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            self.step()
+            steps += 1
+        return steps * self.batch / (time.perf_counter() - started)
 
-def _ours(settings):
-    import scratchnet as sn
-    from scratchnet.kernels.cpu import threads
-    threads.set_threads(settings["threads"])
-    model = sn.models.create(settings["model"])
-    images, labels = _batch(settings, model)
-    if settings["mode"] == "inference":
-        return lambda: model(images), {"logits": model(images)}
-    loss, _, backward = model.loss(images, labels)
-    backward()
-    first = {"loss": np.asarray(loss), **{name: p.grad.copy() for name, p in model.parameters().items()}}
-    optimizer = sn.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    optimizer.step()
-
-    def step():
-        _, _, backward = model.loss(images, labels)
-        backward()
-        optimizer.step()
-    return step, first
-
-
-def _torch(settings):
-    import torch
-    import scratchnet as sn
-    from scratchnet.torch_rival import TorchRival
-    model = sn.models.create(settings["model"])
-    rival = TorchRival(model, settings["threads"], settings["mode"] == "training")
-    images, labels = rival.tensors(*_batch(settings, model))
-    if settings["mode"] == "inference":
-        def infer():
-            with torch.inference_mode():
-                return rival.forward(images)
-        return infer, {"logits": infer().numpy()}
-
-    optimizer = rival.sgd(LR, MOMENTUM)
-
-    def step():
-        optimizer.zero_grad()
-        loss = rival.loss(images, labels)
-        loss.backward()
-        optimizer.step()
-        return loss
-    loss = step()
-    return step, {"loss": loss.detach().numpy(), **rival.gradients()}
-
-
-def exact(settings):
-    """What the first step gives in float64 on the reference kernels: the truth that both are measured against."""
-    import scratchnet as sn
-    model = sn.models.create(settings["model"])
-    images, labels = _batch(settings, model)
-    model.astype("float64")
-    images = images.astype("float64")
-    if settings["mode"] == "inference":
-        return {"logits": model(images)}
-    loss, _, backward = model.loss(images, labels)
-    backward()
-    return {"loss": np.asarray(loss), **{name: p.grad for name, p in model.parameters().items()}}
-
-
-ENGINES = {"scratchnet": _ours, "torch": _torch}
+    def peak_bytes(self):
+        """(beyond what the import of the engine took, of the whole process) while it ran, or (None, None)."""
+        peak = memory.peak()
+        return (None, None) if peak is None else (peak - self.imported, peak)

@@ -62,7 +62,8 @@ def test_pyproject_holds_the_build_system_alone():
 def test_everything_the_package_imports_is_declared_or_optional(setup_cfg):
     declared = set(setup_cfg["options"]["install_requires"].lower().split())
     declared |= {"pil", "llvmlite"}                          # Pillow's module; Numba's other half, installed with it
-    optional = {"cupy", "torch", "tensorboardx", "huggingface_hub"}     # extras, imported where they are used
+    optional = {"cupy", "tensorboardx", "huggingface_hub"}              # extras, imported where they are used
+    optional |= {"torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx"}
     known = declared | optional | sys.stdlib_module_names | {"scratchnet"}
     for path in SOURCES:
         if path.relative_to(ROOT).parts[0] in ("scratchnet", "kernels"):

@@ -17,7 +17,7 @@ import pytest
 import scratchnet as sn
 
 torch = pytest.importorskip("torch")
-from scratchnet.torch_rival import TorchRival  # noqa: E402
+from scratchnet.rivals.pytorch import Network, tensors  # noqa: E402
 
 
 @pytest.mark.parametrize("name, batches, size", [
@@ -51,9 +51,10 @@ def by_scratchnet(model, images, labels):
 
 
 def by_pytorch(model, images, labels):
-    rival = TorchRival(model, threads=2, training=True)
-    rival.loss(*rival.tensors(images, labels)).backward()
-    return rival.gradients()
+    torch.set_num_threads(2)
+    network = Network(model, training=True)
+    network.loss(*tensors(images, labels)).backward()
+    return network.gradients()
 
 
 def apart(gradients, exact):
