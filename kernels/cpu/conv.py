@@ -14,7 +14,7 @@ from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, turn
 from .pad import pad2d
-from .tile import FEW_ROWS, LANES
+from .tile import FEW_DEEP, LANES
 from .winograd_weights import backward_weights
 
 
@@ -22,7 +22,7 @@ def suits_planes(w_shape, C, dilation, groups):
     """Whether channels would leave most of a vector empty: of the result, or of what is summed over."""
     KH, KW, CG, F = w_shape
     depth = KW * CG if is_merged(w_shape, C, dilation, groups) else CG
-    return 2 * (F // groups) <= LANES or depth < FEW_ROWS
+    return 2 * (F // groups) <= LANES or depth < FEW_DEEP
 
 
 def is_merged(w_shape, C, dilation, groups):
@@ -89,7 +89,7 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     """
     dy, w = behaved(dy), behaved(w)
     KH, KW, CG, F = w.shape
-    if 2 * CG <= LANES or F // groups < FEW_ROWS:
+    if 2 * CG <= LANES or F // groups < FEW_DEEP:
         return conv_planes.conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups)
     N, H, W, C = x_shape
     phases = [(a, b, _taps_of_phase((KH, KW), strides, dilation, (padding[0][0], padding[1][0]), (a, b)))

@@ -1,108 +1,123 @@
-"""dw of a convolution, in place: dw[tap] = Σ_pixels x[pixel moved by tap]ᵀ dy[pixel], for each tap a product.
+"""dw of a convolution: dw[tap] = Σ_pixels x[pixel moved by tap]ᵀ dy[pixel], for each tap a product (C, pixels) @ (pixels, F).
 
-Both factors have the channels along memory, and the tile takes ROWS channels of x against WIDTH of dy, pixel after pixel:
-nothing is transposed. A task takes some images' rows (and some of the taps where dw is larger than what it is made of)
-block by block; of a block, each panel of dy is copied together, so that it stays in the L1 cache for all taps and all
-channels of x. The tasks' own sums are added in a fixed order.
+A task takes some of the images' rows (and some of the taps where dw is larger than what it is made of), block by block. Of a
+block, dy is copied into panels of SPAN columns, and for each tap x into pieces of DEEP channels, pixel after pixel: a panel
+stays in the L1 cache while the pieces pass by. The tasks' own sums are added in a fixed order.
 """
 import numpy
 from numba import prange
+from numpy import float32
 
 from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
-from .tile import FEW_ROWS, ROWS, WIDTH, columns_tile, few_columns_tile
+from .tile import DEEP, FEW_DEEP, SPAN, columns_tile, copy_panel_row, copy_piece_row, few_columns_tile
 
-PIXELS = 384                                     # of a block: the length of a sum before it is added to dw
-CACHED = 320 * 1024                              # floats of x and dy in a block: 1.25 MB
-
-
-@helper
-def _add_tile(runs, count, at, depth, a_step, panel, out, out_at, F, columns, edge):
-    """dw rows `at` and on of a tap: += ROWS (or FEW_ROWS) channels of x times the panel."""
-    runs_at = runs.ctypes.data
-    rows = ROWS if depth - at > 2 * FEW_ROWS else FEW_ROWS
-    first = min(at, depth - rows)                # the last tile begins earlier: nothing behind the row is read
-    whole = columns == WIDTH and first == at
-    if whole:
-        target, row = out.ctypes.data + 4 * (out_at + first * F), F
-    else:
-        target, row = edge.ctypes.data, WIDTH
-        for i in range(rows * WIDTH):
-            edge[i] = 0
-    if rows == ROWS:
-        columns_tile(runs_at, count, first, a_step, 0, WIDTH, target, row)
-    else:
-        few_columns_tile(runs_at, count, first, a_step, 0, WIDTH, target, row)
-    if not whole:
-        for i in range(at - first, rows):
-            for j in range(columns):
-                out[out_at + (first + i) * F + j] += edge[i * WIDTH + j]
-    return rows - (at - first)
+PIXELS = 400                                     # of a block: a panel of them is 18 KB
+CACHED = 384 * 1024                              # floats of x and dy in a block: 1 MB
 
 
 @helper
-def _runs(runs, x, panel, tap_row, tap_column, first, last, sizes, source):
-    """For each image row of dy from first to last: where tap reads x, where dy stands in the panel, how many pixels; how
-    many runs have any."""
+def _places(places, tap_row, tap_column, first, sizes, source):
+    """places[pixel] = where tap reads x for the pixels of the block, dy's rows from `first` on; -1 outside the image."""
     QH, QW = sizes
     H, W, C, down, right = source
-    low = max(0, -(tap_column // right))         # the first j with j·right + tap_column >= 0
-    high = min(QW, (W - 1 - tap_column) // right + 1)
-    count = 0
-    for line in range(first, last):
-        image, i = line // QH, line % QH
-        h = i * down + tap_row
-        if 0 <= h < H and low < high:
-            runs[3 * count] = x + 4 * ((image * H + h) * W + low * right + tap_column) * C
-            runs[3 * count + 1] = panel + 4 * ((line - first) * QW + low) * WIDTH
-            runs[3 * count + 2] = high - low
-            count += 1
-    return count
+    line, j = first, 0
+    for pixel in range(places.size):
+        h, w = line % QH * down + tap_row, j * right + tap_column
+        places[pixel] = ((line // QH * H + h) * W + w) * C if 0 <= h < H and 0 <= w < W else -1
+        j += 1
+        if j == QW:
+            line, j = line + 1, 0
+
+
+@helper
+def _copy_panels(panels, dy, start, pixels, F, FG):
+    """panels[panel][pixel, j] = dy[pixel, panel·SPAN + j] for a group's columns, 0 behind the last."""
+    source, target = dy.ctypes.data + 4 * start, panels.ctypes.data
+    whole = FG // SPAN
+    for pixel in range(pixels):
+        for panel in range(whole):
+            copy_panel_row(source + 4 * (pixel * F + panel * SPAN), target + 4 * (panel * pixels + pixel) * SPAN)
+    if FG % SPAN:
+        for pixel in range(pixels):
+            for j in range(SPAN):
+                inside = j < FG - whole * SPAN
+                panels[(whole * pixels + pixel) * SPAN + j] = dy[start + pixel * F + whole * SPAN + j] if inside else float32(0)
+
+
+@helper
+def _copy_pieces(pieces, x, places, first, depth):
+    """pieces[piece][pixel, i] = x at the pixel's place, channel first + piece·DEEP + i; 0 outside the image and behind the
+    last channel."""
+    source, target = x.ctypes.data + 4 * first, pieces.ctypes.data
+    pixels, whole = places.size, depth // DEEP
+    for pixel in range(pixels):
+        if places[pixel] < 0:
+            for piece in range((depth + DEEP - 1) // DEEP):
+                for i in range(DEEP):
+                    pieces[(piece * pixels + pixel) * DEEP + i] = 0
+        else:
+            for piece in range(whole):
+                copy_piece_row(source + 4 * (places[pixel] + piece * DEEP), target + 4 * (piece * pixels + pixel) * DEEP)
+    if depth % DEEP:
+        for pixel in range(pixels):
+            for i in range(DEEP):
+                inside = i < depth - whole * DEEP and places[pixel] >= 0
+                pieces[(whole * pixels + pixel) * DEEP + i] = x[places[pixel] + first + whole * DEEP + i] if inside else float32(0)
+
+
+@helper
+def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, edge):
+    """out (depth, columns) += all pieces times one panel."""
+    b = panels.ctypes.data + 4 * panel * pixels * SPAN
+    for first in range(0, depth, DEEP):
+        a, left = pieces.ctypes.data + 4 * first * pixels, depth - first
+        if left >= DEEP and columns == SPAN:
+            columns_tile(pixels, a, DEEP, b, SPAN, out.ctypes.data + 4 * (out_at + first * F), F)
+            continue
+        for i in range(0, min(left, DEEP), FEW_DEEP):
+            at = out_at + (first + i) * F
+            if left - i >= FEW_DEEP and columns == SPAN:
+                few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, out.ctypes.data + 4 * at, F)
+                continue
+            for j in range(FEW_DEEP * SPAN):
+                edge[j] = 0
+            few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, edge.ctypes.data, SPAN)
+            for k in range(min(FEW_DEEP, left - i)):
+                for j in range(columns):
+                    out[at + k * F + j] += edge[k * SPAN + j]
 
 
 @kernel
-def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, splits, totals):
+def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, splits, panels, pieces, totals):
     """totals[part] (taps, depth, F): each task sums part of the lines, the image rows of dy, for part of the taps."""
     N, QH, QW = sizes
     parts, _, _, F = totals.shape
-    C, FG, taps = source[2], F // groups, tap_rows.size
+    FG, taps = F // groups, tap_rows.size
     flat, size = totals.reshape(totals.size), taps * depth * F
-    x_at = x.ctypes.data
     for task in prange(parts * splits):
         part, split = task // splits, task % splits
         first_tap, last_tap = split * taps // splits, (split + 1) * taps // splits
         for i in range(part * size + first_tap * depth * F, part * size + last_tap * depth * F):
             flat[i] = 0
-        panel = numpy.empty(lines * QW * WIDTH, numpy.float32)
-        edge, runs = numpy.empty(ROWS * WIDTH, numpy.float32), numpy.empty(3 * lines, numpy.int64)
-        panel_at = panel.ctypes.data
+        edge, places = numpy.empty(FEW_DEEP * SPAN, numpy.float32), numpy.empty(lines * QW, numpy.int64)
         end = N * QH * (part + 1) // parts
         for first in range(N * QH * part // parts, end, lines):
-            last = min(end, first + lines)
+            pixels = min(lines, end - first) * QW
             for group in range(groups):
-                for column in range(0, FG, WIDTH):
-                    columns = min(WIDTH, FG - column)
-                    start = first * QW * F + group * FG + column
-                    for pixel in range((last - first) * QW):
-                        for j in range(columns):
-                            panel[pixel * WIDTH + j] = dy[start + pixel * F + j]
-                        for j in range(columns, WIDTH):
-                            panel[pixel * WIDTH + j] = 0
-                    for tap in range(first_tap, last_tap):
-                        count = _runs(runs, x_at + 4 * group * depth, panel_at, tap_rows[tap], tap_columns[tap], first,
-                                      last, (QH, QW), source)
-                        at = 0
-                        while at < depth and count:
-                            at += _add_tile(runs, count, at, depth, source[4] * C, panel, flat,
-                                            part * size + tap * depth * F + group * FG + column, F, columns, edge)
+                _copy_panels(panels[task], dy, first * QW * F + group * FG, pixels, F, FG)
+                for tap in range(first_tap, last_tap):
+                    _places(places[:pixels], tap_rows[tap], tap_columns[tap], first, (QH, QW), source)
+                    _copy_pieces(pieces[task], x, places[:pixels], group * depth, depth)
+                    at = part * size + tap * depth * F + group * FG
+                    for panel in range((FG + SPAN - 1) // SPAN):
+                        _add_product(pieces[task], panels[task], panel, pixels, depth, flat, at + panel * SPAN, F,
+                                     min(SPAN, FG - panel * SPAN), edge)
 
 
 def gather_weights(x, dy, taps, sizes, source, depth, groups=1):
-    """dw (taps, depth, F) = Σ x[n, i·down + rows[t], j·right + columns[t]]ᵀ dy[n, i, j]; arguments as in `gather`.
-
-    depth, the channels of a group, at least FEW_ROWS.
-    """
+    """dw (taps, depth, F) = Σ x[n, i·down + rows[t], j·right + columns[t]]ᵀ dy[n, i, j]; arguments as in `gather`."""
     N, QH, QW = sizes
     F, C = dy.shape[-1], source[2]
     lines = max(1, min(PIXELS // QW, CACHED // ((C + F) * QW)))
@@ -113,7 +128,9 @@ def gather_weights(x, dy, taps, sizes, source, depth, groups=1):
     else:
         parts, splits = max(1, min(workers, N * QH)), 1
     totals = dw[None] if parts == 1 else memory.empty((parts, *dw.shape))
-    _weights(x.reshape(-1), dy.reshape(-1), *taps, sizes, source, depth, groups, lines, splits, totals)
+    panels = memory.empty((parts * splits, -(-F // groups // SPAN) * SPAN * lines * QW))
+    pieces = memory.empty((parts * splits, -(-depth // DEEP) * DEEP * lines * QW))
+    _weights(x.reshape(-1), dy.reshape(-1), *taps, sizes, source, depth, groups, lines, splits, panels, pieces, totals)
     if parts > 1:
         add_parts(totals, dw)
     return dw

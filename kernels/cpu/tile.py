@@ -1,7 +1,7 @@
 """The register tile all products are made of: a few rows times a few vectors of columns, summed in registers.
 
     out[i, j] = max(init[i, j] + bias[j] + Σ_t Σ_k a_t[i, k] b[t, k, j], floor)        rows_tile: forward, dx, dense
-    out[i, j] += Σ_r Σ_k a_r[k, i] b_r[k, j]                                           columns_tile: dw
+    out[i, j] += Σ_k a[k, i] b[k, j]                                                   columns_tile: dw
 
 The whole sum is one loop nest of LLVM vector IR, because Numba's own vectoriser keeps no accumulators over two loops: 6
 rows by 4 vectors are 24 accumulators, and each step loads 4 vectors and broadcasts 6 numbers for 24 multiply-adds, so
@@ -35,7 +35,9 @@ def _host():
 
 
 LANES, VECTORS = _host()
-WIDTH = VECTORS * LANES                          # columns of a tile
+WIDTH = VECTORS * LANES                          # columns of a rows_tile
+DEEP, SPAN = ROWS * VECTORS // 2, 2 * LANES      # rows and columns of a columns_tile, whose rows take one address
+FEW_DEEP = DEEP // 3
 
 
 class Vectors:
@@ -204,29 +206,37 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES):
 
 def make_columns_tile(rows, vectors, lanes=LANES):
     @intrinsic
-    def tile(context, runs, count, a_skip, a_step, b_skip, b_step, out, out_row):
-        """runs: for each of the count runs the addresses of its a and b and its length k; a and b are read `skip` floats
-        behind them, a_step and b_step floats further for each k; out: one address, rows out_row floats apart."""
+    def tile(context, count, a, a_step, b, b_step, out, out_row):
+        """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart."""
         def generate(_, builder, signature, arguments):
-            runs, count, a_skip, a_step, b_skip, b_step, out, out_row = arguments
-            v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
-            loop = _Loop(builder, "run")
-            place, left, sums = loop.start(v.address(runs, INT), count, [[v.zero] * vectors for _ in range(rows)])
-            a = v.at(v.address(builder.load(place)), a_skip)
-            b = v.at(v.address(builder.load(v.at(place, 1))), b_skip)
-            k = builder.load(v.at(place, 2))
-            _, sums = v.steps("k", k, lambda a, i: builder.load(v.at(a[0], i)), [a], a_step, b, b_step, sums)
-            left = builder.sub(left, one)
-            loop.end(builder.icmp_signed("!=", left, zero), v.at(place, 3), left, sums)
+            count, a, a_step, b, b_step, out, out_row = arguments
+            v = Vectors(builder, lanes)
+            sums = [[v.zero] * vectors for _ in range(rows)]
+            _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b),
+                              b_step, sums)
             out = v.address(out)
             for i in range(rows):
                 row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
                 for j in range(vectors):
                     v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
-        return types.void(*[types.intp] * 8), generate
+        return types.void(*[types.intp] * 7), generate
     return tile
 
 
 rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS, AHEAD)
 half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
-columns_tile, few_columns_tile = make_columns_tile(ROWS, VECTORS), make_columns_tile(FEW_ROWS, VECTORS)
+columns_tile, few_columns_tile = make_columns_tile(DEEP, 2), make_columns_tile(FEW_DEEP, 2)
+
+
+def make_copy(count):
+    """copy(source, target): `count` floats from one address to another, all read before any is written."""
+    @intrinsic
+    def copy(context, source, target):
+        def generate(_, builder, signature, arguments):
+            v = Vectors(builder, count)
+            v.store(v.load(v.address(arguments[0]), 0), v.address(arguments[1]), 0)
+        return types.void(types.intp, types.intp), generate
+    return copy
+
+
+copy_panel_row, copy_piece_row = make_copy(SPAN), make_copy(DEEP)

@@ -11,7 +11,7 @@ from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
 from .gather import zeros_for
-from .tile import FEW_ROWS, LANES, ROWS, WIDTH, columns_tile, few_columns_tile
+from .tile import DEEP, FEW_DEEP, LANES, SPAN, columns_tile, few_columns_tile
 from .winograd import plan, transform_images
 from .winograd_tiles import transforms
 
@@ -49,42 +49,39 @@ def _sum(x, dy, totals, m, margin, zeros, in_size, out_size, tiles, at_once, spl
     """totals[part, place, c, f] = Σ_tiles V W, f in whole panels."""
     C, F = in_size[2], out_size[2]
     parts, places, _, width = totals.shape
-    panels, total = width // WIDTH, x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
+    panels, total = width // SPAN, x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
     for task in prange(parts * splits):
         part, split = task // splits, task % splits
         p0, p1 = panels * split // splits, panels * (split + 1) // splits
-        columns = (p1 - p0) * WIDTH
+        columns = (p1 - p0) * SPAN
         V_stride, W_stride = at_once * C + LANES, at_once * columns + LANES
         V, W = scratch[task, :places * V_stride], scratch[task, places * V_stride:]
-        run = numpy.empty(3, numpy.int64)
         for i in range(places * W_stride):       # columns behind the last of dy stay 0
             W[i] = 0
         for place in range(places):
             for c in range(C):
-                for f in range(p0 * WIDTH, p1 * WIDTH):
+                for f in range(p0 * SPAN, p1 * SPAN):
                     totals[part, place, c, f] = 0
         end = total * (part + 1) // parts
         for first in range(total * part // parts, end, at_once):
             count = min(at_once, end - first)
             transform_images(V, V_stride, x, first, count, m, margin, in_size, tiles, zeros)
-            _transform_gradients(W, W_stride, columns, p0 * WIDTH, dy, first, count, m, out_size, tiles, zeros)
+            _transform_gradients(W, W_stride, columns, p0 * SPAN, dy, first, count, m, out_size, tiles, zeros)
             for place in range(places):
-                for panel in range(p1 - p0):
-                    run[0] = V.ctypes.data + 4 * place * V_stride
-                    run[1] = W.ctypes.data + 4 * (place * W_stride + panel * WIDTH)
-                    run[2] = count
-                    out = totals.ctypes.data + 4 * (((part * places + place) * C) * width + (p0 + panel) * WIDTH)
-                    _add_panel(run, C, columns, out, width)
+                for panel in range(p0, p1):
+                    at = W.ctypes.data + 4 * (place * W_stride + (panel - p0) * SPAN)
+                    out = totals.ctypes.data + 4 * ((part * places + place) * C * width + panel * SPAN)
+                    _add_panel(count, V.ctypes.data + 4 * place * V_stride, C, at, columns, out, width)
 
 
 @helper
-def _add_panel(run, C, columns, out, width):
-    """All C rows of one panel of a place; C is a multiple of FEW_ROWS."""
-    whole = C // ROWS * ROWS
-    for c in range(0, whole, ROWS):
-        columns_tile(run.ctypes.data, 1, c, C, 0, columns, out + 4 * c * width, width)
-    for c in range(whole, C, FEW_ROWS):
-        few_columns_tile(run.ctypes.data, 1, c, C, 0, columns, out + 4 * c * width, width)
+def _add_panel(count, V, C, W, columns, out, width):
+    """out (C, SPAN) += Vᵀ W of `count` tiles; C is a multiple of FEW_DEEP."""
+    whole = C // DEEP * DEEP
+    for c in range(0, whole, DEEP):
+        columns_tile(count, V + 4 * c, C, W, columns, out + 4 * c * width, width)
+    for c in range(whole, C, FEW_DEEP):
+        few_columns_tile(count, V + 4 * c, C, W, columns, out + 4 * c * width, width)
 
 
 @kernel
@@ -109,14 +106,14 @@ def backward_weights(x, dy, m, margin):
     """dw (9, C, F) from x (N, H, W, C) and dy (N, OH, OW, F); margin: rows above and columns left of x, zeros."""
     N, OH, OW, F = dy.shape
     C, places = x.shape[3], (m + 2) ** 2
-    tiles, panels, workers = (-(-OH // m), -(-OW // m)), -(-F // WIDTH), threads.threads()
+    tiles, panels, workers = (-(-OH // m), -(-OW // m)), -(-F // SPAN), threads.threads()
     total = N * tiles[0] * tiles[1]
     parts, splits = (1, workers) if places * C * F > LARGE and panels >= workers else (min(workers, total), 1)
     at_once = min(plan(total, C, F, m, workers)[0], -(-total // parts))
-    columns = -(-panels // splits) * WIDTH
+    columns = -(-panels // splits) * SPAN
     scratch = memory.empty((parts * splits, places * (at_once * (C + columns) + 2 * LANES)))
-    totals = memory.empty((parts, places, C, panels * WIDTH))
-    _sum(x.reshape(-1), dy.reshape(-1), totals, m, margin, zeros_for(C + WIDTH), x.shape[1:], (OH, OW, F), tiles, at_once,
+    totals = memory.empty((parts, places, C, panels * SPAN))
+    _sum(x.reshape(-1), dy.reshape(-1), totals, m, margin, zeros_for(C + SPAN), x.shape[1:], (OH, OW, F), tiles, at_once,
          splits, scratch)
     if parts > 1:
         added = memory.empty(totals.shape[1:])
