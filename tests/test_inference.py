@@ -185,7 +185,7 @@ def test_weights_are_packed_once(monkeypatch):
                                            flat=sn.Flatten(), fc=sn.Dense(3)))
     for batch in (1, 3, 1):
         predict(images(batch))
-    assert [arguments[2:] for arguments in made] == [((1, 1), (1, 1), 1, SHAPE), ((1, 1), (1, 1), 6, (3, 3, 6)), ()]
+    assert [arguments[2:] for arguments in made] == [((1, 1), (1, 1), 1), ((1, 1), (1, 1), 6), ()]
 
 
 def test_watch_sees_nothing_of_it():

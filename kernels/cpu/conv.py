@@ -10,6 +10,7 @@ import numpy
 
 from ..shapes import output_size
 from . import conv_planes, memory, winograd
+from .activation import relu as apply_relu
 from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, turn
@@ -55,16 +56,17 @@ def _taps_of_phase(window, strides, dilation, origin, phase):
     return down[reach] // strides[0], right[reach] // strides[1], number[reach]
 
 
-def conv2d(x, w, b, strides, padding, dilation, groups):
+def conv2d(x, w, b, strides, padding, dilation, groups, relu=False):
     """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f].
 
-    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image.
+    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image. relu: max(y, 0).
     """
     x, w = behaved(x), behaved(w)
     KH, KW, CG, F = w.shape
     N, H, W, C = x.shape
     if suits_planes(w.shape, C, dilation, groups):
-        return conv_planes.conv2d(x, w, b, strides, padding, dilation, groups)
+        y = conv_planes.conv2d(x, w, b, strides, padding, dilation, groups)
+        return apply_relu(y, 0.0, None, 0.0) if relu else y
     OH = output_size(H, KH, strides[0], padding[0], dilation[0])
     OW = output_size(W, KW, strides[1], padding[1], dilation[1])
     y = memory.empty((N, OH, OW, F))
@@ -72,13 +74,14 @@ def conv2d(x, w, b, strides, padding, dilation, groups):
         return y
     m = winograd.tile_size(x.shape, y.shape, strides, dilation, groups, (KH, KW))
     if m:
-        return winograd.convolve(x, winograd.filters(w, m), pack_bias(b, F), None, y, m, (padding[0][0], padding[1][0]))
+        return winograd.convolve(x, winograd.filters(w, m), pack_bias(b, F), None, y, m, (padding[0][0], padding[1][0]),
+                                 relu)
     origin = (padding[0][0], padding[1][0])
     if is_merged(w.shape, C, dilation, groups):
         x, w, origin = padded(x, padding), w.reshape(KH, 1, KW * C, F), (0, 0)
     rows, columns, numbers = first_taps(w.shape[:2], dilation, origin)
     return gather(x, pack(w, numbers, groups), pack_bias(b, F, groups), None, y, (rows, columns), (N, OH, OW),
-                  (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups)
+                  (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups, relu)
 
 
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):

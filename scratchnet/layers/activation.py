@@ -78,7 +78,7 @@ BY_NAME = {"linear": Identity, "relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "
 
 
 def is_plain_relu(layer):
-    """max(x, 0), without a slope, a maximum or a threshold: what batch norms can do in their own pass."""
+    """max(x, 0), without a slope, a maximum or a threshold: what batch norms and convolutions can do in their own pass."""
     return type(layer) is ReLU and layer.pieces == (0.0, None, 0.0)
 
 

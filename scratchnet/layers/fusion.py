@@ -1,7 +1,8 @@
-"""What stands behind a batch norm and is run in its pass over memory: a residual that is added, a ReLU.
+"""What stands behind a batch norm or a convolution and is run in its pass over memory: a residual that is added, a ReLU.
 
 A container asks here which of its neighbours go together. They do so on the fast kernels only, and never under a watch:
-those who look are shown one layer after the other. BatchNorm.forward does the work, with two more arguments,
+those who look are shown one layer after the other. BatchNorm.forward does the work, with two more arguments, of which
+Conv2D.forward takes the second,
 
     residual    y = BN(x) + residual
     relu        y = max(that, 0)
@@ -13,6 +14,7 @@ from functools import partial
 
 from scratchnet.backend import kernels, ops
 from scratchnet.layers.activation import Identity, is_plain_relu
+from scratchnet.layers.conv import Conv2D
 from scratchnet.layers.norm import BatchNorm
 from scratchnet.layers.running import Backward, local
 
@@ -27,18 +29,24 @@ def is_open(layer):
     return type(layer) is BatchNorm and type(layer.activation) is Identity
 
 
+def _takes_relu(layer):
+    """Whether layer.forward(x, training, relu=...) may be asked for."""
+    return type(layer) in (BatchNorm, Conv2D) and type(layer.activation) is Identity
+
+
 def passes(layers, x):
-    """The forward of each layer; where a ReLU stands behind a batch norm it is in the batch norm's, and has nothing left."""
+    """The forward of each layer; where a ReLU stands behind a batch norm or a convolution it is in that one's, and has
+    nothing left."""
     forwards = [layer.forward for layer in layers]
     if one_pass(x):
         for index, (layer, follower) in enumerate(zip(layers, layers[1:])):
-            if is_open(layer) and is_plain_relu(follower):
+            if _takes_relu(layer) and is_plain_relu(follower):
                 forwards[index:index + 2] = partial(layer.forward, relu=True), partial(_done, follower)
     return forwards
 
 
 def _done(relu, y, training=True):
-    """The forward of a ReLU that is part of y already. Its backward is in the batch norm's too, which, should a watcher
+    """The forward of a ReLU that is part of y already. Its backward is in the other layer's too, which, should a watcher
     have come in between and want to see both, finds nothing left to do."""
     def backward(dy, need_dx=True):
         return ops(dy).relu_backward(dy, y, *relu.pieces) if local.watchers else dy
