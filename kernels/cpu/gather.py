@@ -56,7 +56,7 @@ def _tiles(table, all_taps, count, tap, taps, skip, depth, b, bias, inits, outs,
     """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
     table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
     for t in range((count + ROWS - 1) // ROWS):
-        left, at, row = count - t * ROWS, table_at + 8 * (t * all_taps + tap) * ROWS, 8 * t * ROWS
+        left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * ROWS, 8 * t * ROWS
         if columns <= LANES:
             narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
         elif columns <= 2 * LANES:
