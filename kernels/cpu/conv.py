@@ -18,17 +18,19 @@ from .pad import pad2d
 from .tile import FEW_DEEP, LANES
 from .winograd_weights import backward_weights
 
+FEW = 8                                          # channels that are fewer than a vector should hold
+
 
 def suits_planes(w_shape, C, dilation, groups):
-    """Whether channels would leave most of a vector empty: of the result, or of what is summed over."""
+    """Whether channels would leave most of a vector empty: of the result, or, where that is one vector, of the input."""
     KH, KW, CG, F = w_shape
     depth = KW * CG if is_merged(w_shape, C, dilation, groups) else CG
-    return 2 * (F // groups) <= LANES or depth < FEW_DEEP
+    return 2 * (F // groups) <= LANES or F // groups <= LANES and CG <= FEW or depth < FEW_DEEP
 
 
 def is_merged(w_shape, C, dilation, groups):
     """Whether a row of the window is better taken as one row of KW·C numbers."""
-    return groups == 1 and dilation[1] == 1 and w_shape[1] > 1 and C <= 8
+    return groups == 1 and dilation[1] == 1 and w_shape[1] > 1 and C <= FEW
 
 
 def padded(x, padding):

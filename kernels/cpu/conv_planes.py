@@ -13,7 +13,7 @@ from ..shapes import output_size
 from . import memory, threads
 from .column_sums import add_parts
 from .compile import behaved, kernel
-from .gemm import ROWS, add_dots, add_product, whole_rows
+from .gemm import add_dots, add_product
 from .windows import (fill, load_pixels, load_planes, plane_shape, row_starts, run_starts, store_pixels,
                       store_planes)
 
@@ -22,7 +22,7 @@ SHORTEST_RUN = 128                               # pixels in a block: less makes
 
 
 @kernel
-def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs, sums):
+def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs):
     """planes (parts, CG, .., PH, PW), runs (parts, FG, pixels): each thread's scratch for `rows` output rows."""
     N, OH, OW, F = y.shape
     PW, pixels = planes.shape[5], runs.shape[2]
@@ -41,12 +41,12 @@ def _forward(x, w, bias, y, strides, origin, groups, rows, starts, planes, runs,
                 fill(flat_runs, own_runs + f * pixels, pixels, bias[g * FG + f])
             # (FG, P) += (FG, K) @ (K, P); wᵀ[f, k] is w[k·F + f]
             add_product(flat_w, g * FG, 1, F, flat_planes, starts, own_planes, flat_runs, own_runs, pixels,
-                        FG, K, (count - 1) * PW + OW, sums, part * (sums.size // parts))
+                        FG, K, (count - 1) * PW + OW)
             store_pixels(runs[part, :FG], g * FG, first, count, PW, y[n])
 
 
 @kernel
-def _backward_data(dy, w, dx, strides, origin, groups, rows, starts, run_rows, planes, runs, sums):
+def _backward_data(dy, w, dx, strides, origin, groups, rows, starts, run_rows, planes, runs):
     """For planes.shape[1] channels at a time of one image, so that all windows over a pixel are one thread's."""
     N, OH, OW, F = dy.shape
     KH, KW, CG, _ = w.shape
@@ -70,7 +70,7 @@ def _backward_data(dy, w, dx, strides, origin, groups, rows, starts, run_rows, p
                     # (C, P) += (C, FG) @ (FG, P), added where this window element lies in the planes
                     add_product(flat_w, (tap * CG + c) * F + g * FG, F, 1, flat_runs, run_rows, own_runs,
                                 flat_planes, own_planes + starts[tap * width] + first * PW, plane,
-                                C, FG, (count - 1) * PW + OW, sums, part * (sums.size // parts))
+                                C, FG, (count - 1) * PW + OW)
             store_planes(planes[part, :C], g * CG + c, -origin[0], -origin[1], strides, dx[n])
 
 
@@ -125,9 +125,8 @@ def conv2d(x, w, b, strides, padding, dilation, groups):
     OW = output_size(W, KW, strides[1], padding[1], dilation[1])
     y = memory.empty((N, OH, OW, F))
     if y.size:
-        rows, starts, planes, runs = _scratch(y.shape, w.shape, strides, dilation, groups, whole_rows(F // groups))
-        _forward(x, w, bias, y, strides, (padding[0][0], padding[1][0]), groups, rows, starts, planes, runs,
-                 _sums(runs))
+        rows, starts, planes, runs = _scratch(y.shape, w.shape, strides, dilation, groups, F // groups)
+        _forward(x, w, bias, y, strides, (padding[0][0], padding[1][0]), groups, rows, starts, planes, runs)
     return y
 
 
@@ -142,11 +141,6 @@ def _scratch(y_shape, w_shape, strides, dilation, groups, FG):
     return rows, run_starts(shape, (KH, KW), strides, dilation), memory.empty((parts, *shape)), runs
 
 
-def _sums(runs):
-    """Each thread's scratch for add_product, flat: rows as long as a run."""
-    return memory.empty(len(runs) * ROWS * runs.shape[2])
-
-
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     """y = columns @ w, so dcolumns = dy @ wᵀ, and dx sums the copies of each pixel.
 
@@ -159,14 +153,14 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     # Few enough channels that their planes stay in the cache, and that each thread has some.
     image = plane_shape(1, (KH, KW), strides, dilation, OH, OW)
     cuts = max(1, -(-threads.threads() // max(1, N * groups)))
-    width = whole_rows(max(1, min(-(-CG // cuts), 4 * BLOCK // prod(image))))
+    width = max(1, min(-(-CG // cuts), 4 * BLOCK // prod(image)))
     shape = (width, *image[1:])
     rows = _block_rows(threads.threads(), OH, OW, FG)
     parts = threads.chunks(N * groups * -(-CG // width))
     runs = memory.empty((parts, FG, _run_length(rows * shape[4])))
     dx = memory.zeros(x_shape)                   # for the pixels that no window sees
     _backward_data(dy, w, dx, strides, origin, groups, rows, run_starts(shape, (KH, KW), strides, dilation),
-                   row_starts(FG, runs.shape[2]), memory.empty((parts, *shape)), runs, _sums(runs))
+                   row_starts(FG, runs.shape[2]), memory.empty((parts, *shape)), runs)
     return dx
 
 

@@ -4,25 +4,24 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, kernel
-from .gemm import ROWS, add_dots, add_product, whole_rows
+from .gemm import add_dots, add_product
 from .windows import fill, row_starts
 
 
 @kernel
-def _product(a, row_step, step, b, b_rows, bias, out, M, row_parts, column_parts, sums):
-    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (whole_rows(M), P)."""
-    P = out.shape[1]
+def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts):
+    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M, P)."""
+    M, P = out.shape
     flat_out = out.reshape(out.size)
-    threes = out.shape[0] // ROWS
     for part in prange(row_parts * column_parts):
         row, column = part // column_parts, part % column_parts
-        m, m_last = row * threes // row_parts * ROWS, min(M, (row + 1) * threes // row_parts * ROWS)
+        m, m_last = row * M // row_parts, (row + 1) * M // row_parts
         p, p_last = column * P // column_parts, (column + 1) * P // column_parts
         for i in range(m, m_last):
             for j in range(p, p_last):
                 out[i, j] = bias[j]
         add_product(a, m * row_step, row_step, step, b, b_rows, p, flat_out, m * P + p, P, m_last - m, b_rows.size,
-                    p_last - p, sums, part * ROWS * P)
+                    p_last - p)
 
 
 @kernel
@@ -46,20 +45,14 @@ def _parts(M, P):
     return row_parts, (threads.chunks(P, 64) if row_parts == 1 else 1)
 
 
-def _cut(M, P):
-    """_parts, and scratch for the sums of each."""
-    row_parts, column_parts = _parts(M, P)
-    return row_parts, column_parts, memory.empty(row_parts * column_parts * ROWS * P)
-
-
 def dense(x, w, b):
     """y = x w + b.  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
     x, w = behaved(x), behaved(w)
     N, (IN, OUT) = len(x), w.shape
     bias = memory.zeros(OUT) if b is None else behaved(b)
-    y = memory.empty((whole_rows(N), OUT))       # (N, OUT) = (N, IN) @ (IN, OUT)
-    _product(x.reshape(-1), IN, 1, w.reshape(-1), row_starts(IN, OUT), bias, y, N, *_cut(N, OUT))
-    return y[:N]
+    y = memory.empty((N, OUT))                   # (N, OUT) = (N, IN) @ (IN, OUT)
+    _product(x.reshape(-1), IN, 1, w.reshape(-1), row_starts(IN, OUT), bias, y, *_parts(N, OUT))
+    return y
 
 
 def dense_backward_data(dy, w):
@@ -75,6 +68,7 @@ def dense_backward_weights(dy, x):
     """dw = xᵀ dy: each weight sums over the batch."""
     dy, x = behaved(dy), behaved(x)
     IN, OUT = x.shape[1], dy.shape[1]
-    dw = memory.empty((whole_rows(IN), OUT))     # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
-    _product(x.reshape(-1), 1, IN, dy.reshape(-1), row_starts(*dy.shape), memory.zeros(OUT), dw, IN, *_cut(IN, OUT))
-    return dw[:IN]
+    dw = memory.empty((IN, OUT))                 # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
+    _product(x.reshape(-1), 1, IN, dy.reshape(-1), row_starts(*dy.shape), memory.zeros(OUT), dw,
+             *_parts(IN, OUT))
+    return dw

@@ -79,16 +79,10 @@ class Vectors:
     def constant(self, number):
         return ir.Constant(self.type, [float(number)] * self.lanes)
 
-    def step(self, a_of, b, accumulators):
-        """accumulators[i][j] + a[i] b[j], where a_of(i) loads a[i]."""
-        columns = [self.load(b, self.lanes * j) for j in range(len(accumulators[0]))]
-        products = []
-        for i, row in enumerate(accumulators):
-            a = self.spread(a_of(i))
-            products.append([self.builder.call(self.multiply_add, [a, column, total])
-                             for column, total in zip(columns, row)])
-        return products
-
+    def outer_product(self, numbers, columns, sums):
+        """sums[i][j] + numbers[i] · columns[j], floats and vectors."""
+        return [[self.builder.call(self.multiply_add, [a, column, total]) for column, total in zip(columns, row)]
+                for a, row in zip(map(self.spread, numbers), sums)]
 
     def steps(self, name, count, a_of, a, a_step, b, b_step, sums, ahead=0):
         """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step a
@@ -100,11 +94,12 @@ class Vectors:
                 later = self.at(b, builder.mul(b_step, ir.Constant(INT, ahead)))
                 for j in range(len(sums[0])):
                     self.prefetch(self.at(later, self.lanes * j))
-            sums = self.step(lambda i: a_of(a, i), b, sums)
+            columns = [self.load(b, self.lanes * j) for j in range(len(sums[0]))]
+            sums = self.outer_product([a_of(a, i) for i in range(len(sums))], columns, sums)
             return [self.at(pointer, a_step) for pointer in a], self.at(b, b_step), sums
 
         def pairs():
-            loop = _Loop(builder, name)
+            loop = Loop(builder, name)
             left, *state = loop.start(builder.lshr(count, one), a, b, sums)
             left = builder.sub(left, one)
             state = step(*step(*state))
@@ -139,7 +134,7 @@ def _when(builder, condition, body, otherwise):
     return _shaped(iter(joined), values)
 
 
-class _Loop:
+class Loop:
     """A loop whose variables are SSA phis: `start` opens it, `end` closes it and goes on behind it."""
 
     def __init__(self, builder, name):
@@ -185,7 +180,7 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES):
             v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
             places = v.address(table, INT)
             inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
-            loop = _Loop(builder, "tap")
+            loop = Loop(builder, "tap")
             tap, b, sums = loop.start(zero, v.address(b), [[v.zero] * vectors for _ in range(rows)])
             first = builder.mul(tap, ir.Constant(INT, ROWS))
             a = [v.at(v.address(builder.load(v.at(places, builder.add(first, ir.Constant(INT, i))))), skip)
