@@ -16,12 +16,12 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
-from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile,
+from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile, prefetch,
                    rows_tile)
 
 BLOCK = 32 * ROWS                                # output pixels of a task
 CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
-CHUNK = 256
+CHUNK = 128                                      # rows of b at once: with WIDTH columns 32 KB
 _zeros = numpy.zeros(4096, numpy.float32)        # what taps outside the image read
 
 
@@ -55,7 +55,10 @@ def _addresses(table, places, x, zeros, taps, first, count, grid, source, target
 def _tiles(table, all_taps, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
     """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
     table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
-    for t in range((count + ROWS - 1) // ROWS):
+    tiles, size = (count + ROWS - 1) // ROWS, 4 * taps * depth * WIDTH
+    for t in range(tiles):
+        for line in range(b + size + size * t // tiles, b + size + size * (t + 1) // tiles, 64):
+            prefetch(line)                       # what comes next of b, while this is in use
         left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * ROWS, 8 * t * ROWS
         if columns <= LANES:
             narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
@@ -205,16 +208,14 @@ def pack_bias(b, F, groups=1):
 
 
 @lru_cache(maxsize=1024)
-def _plan(pixels, columns, depth, taps, groups, at_once):
-    """(pixels of a block, splits of the columns), for even work on `at_once` threads."""
-    block = max(BLOCK // 2, min(BLOCK, CACHED // (depth * min(taps, 4)) // ROWS * ROWS))
-    panels = -(-columns // WIDTH)
-    blocks = -(-pixels // block) * groups
-    splits = 1
-    if blocks < 8 * at_once:
-        splits = next((n for n in range(1, panels + 1) if blocks * n % at_once == 0 and blocks * n >= 2 * at_once),
-                      min(panels, at_once))
-    return block, splits
+def _plan(pixels, columns, depth, taps, groups, workers):
+    """(pixels of a block, splits of the columns): blocks of one size, and as many tasks for each thread as for another."""
+    most = max(BLOCK // 2, min(BLOCK, CACHED // (depth * min(taps, 4))))
+    blocks, panels = -(-pixels // most), -(-columns // WIDTH)
+    if blocks * groups < 2 * workers and panels >= workers:
+        return -(-pixels // blocks), workers
+    blocks = -(-blocks // workers) * workers if groups % workers else blocks
+    return -(-pixels // blocks), 1
 
 
 def zeros_for(length):

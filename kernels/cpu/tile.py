@@ -235,3 +235,12 @@ def make_copy(count):
 
 
 copy_panel_row, copy_piece_row = make_copy(SPAN), make_copy(DEEP)
+
+
+@intrinsic
+def prefetch(context, address):
+    """Ask for the cache line at an address, into the second cache."""
+    def generate(_, builder, signature, arguments):
+        v = Vectors(builder, LANES)
+        v.prefetch(v.address(arguments[0]))
+    return types.void(types.intp), generate
