@@ -1,0 +1,166 @@
+"""The register tiles alone, at the width of every processor: LLVM makes do on this one. Then all kernels of convolutions as
+another processor has them, in processes of their own."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import numpy as np
+import pytest
+
+from scratchnet.kernels import cpu
+from scratchnet.kernels.cpu import compile, tile
+
+PROCESSORS = {"SSE": (4, 2), "NEON": (4, 4), "AVX2": (8, 2), "AVX-512": (16, 4)}          # lanes, vectors
+# One sum of up to 27 products of normal numbers, rounded to float32 each time.
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+BEYOND = 12345                                   # stands where nothing may be written
+
+
+def from_python(tile):
+    """The tile as a function of numbers, compiled as the kernels are."""
+    def ten(a, b, c, d, e, f, g, h, i, floor):
+        tile(a, b, c, d, e, f, g, h, i, floor)
+
+    def seven(a, b, c, d, e, f, g):
+        tile(a, b, c, d, e, f, g)
+
+    def two(a, b):
+        tile(a, b)
+    return {count: numba.njit(**compile.OPTIONS)(function) for count, function in ((10, ten), (7, seven), (2, two))}
+
+
+def rows_tile_id(case):
+    processor, rows, vectors = case
+    return f"{processor}: {rows} rows of {vectors} vectors"
+
+
+ROWS_TILES = [(processor, rows, of) for processor, (_, vectors) in PROCESSORS.items()
+              for rows, of in sorted({(tile.ROWS, vectors), (tile.FEW_ROWS, vectors), (tile.ROWS, 2), (tile.ROWS, 1)})]
+
+
+@pytest.fixture(scope="module", params=ROWS_TILES, ids=rows_tile_id)
+def rows_tile(request):
+    """(a function, rows, columns)."""
+    processor, rows, vectors = request.param
+    lanes = PROCESSORS[processor][0]
+    ahead = tile.AHEAD if rows == tile.FEW_ROWS else 0
+    return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes))[10], rows, vectors * lanes
+
+
+def addresses(array, places):
+    """Those of the rows `places` of a two-dimensional array."""
+    return np.array([array.ctypes.data + array.strides[0] * place for place in places], np.int64)
+
+
+class RowsCase:
+    """One call's arrays; NaN stands wherever nothing may be read."""
+
+    def __init__(self, rows, width, taps, depth, skip=3, gap=5):
+        rng = np.random.default_rng(taps * 100 + depth)
+        self.rows, self.width, self.taps, self.depth, self.skip, self.step = rows, width, taps, depth, skip, width + gap
+        self.x = np.full((40, skip + depth + 2), np.nan, np.float32)
+        self.x[:, skip:skip + depth] = rng.standard_normal((40, depth))
+        self.places = rng.integers(0, 40, (taps, tile.ROWS))
+        self.b = np.full((taps * depth, self.step), np.nan, np.float32)
+        self.b[:, :width] = rng.standard_normal((taps * depth, width))
+        self.bias = np.append(rng.standard_normal(width), [np.nan] * 4).astype(np.float32)
+        self.init = np.full((rows, width + 4), np.nan, np.float32)
+        self.init[:, :width] = rng.standard_normal((rows, width))
+        self.out = np.full((rows, width + 4), BEYOND, np.float32)
+
+    def sums(self):
+        a = self.x.astype("float64")[self.places[:, :self.rows], self.skip:self.skip + self.depth]
+        b = self.b.astype("float64").reshape(self.taps, self.depth, self.step)[..., :self.width]
+        return np.einsum("trk,tkj->rj", a, b)    # a (taps, rows, depth), b (taps, depth, width)
+
+    def run(self, function, floor=-np.inf, init=None):
+        init = self.init if init is None else init
+        order = np.arange(self.rows)[::-1]       # rows stand anywhere
+        table = addresses(self.x, self.places.reshape(-1))
+        inits, outs = addresses(init, order), addresses(self.out, order)
+        function(table.ctypes.data, self.taps, self.skip, self.depth, self.b.ctypes.data, self.step, self.bias.ctypes.data,
+                 inits.ctypes.data, outs.ctypes.data, np.float32(floor))
+        assert (self.out[:, self.width:] == BEYOND).all(), "written behind the last column"
+        return self.out[::-1, :self.width]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("taps", [1, 3])
+def test_rows_are_sums_over_taps_and_depth_plus_bias_and_init(rows_tile, taps, depth):
+    function, rows, width = rows_tile
+    case = RowsCase(rows, width, taps, depth)
+    exact = case.sums() + case.bias[:width] + case.init[::-1, :width]
+    np.testing.assert_allclose(case.run(function), exact, **TOLERANCE)
+
+
+def test_rows_without_skip_or_gap(rows_tile):
+    function, rows, width = rows_tile
+    case = RowsCase(rows, width, 2, 5, skip=0, gap=0)
+    np.testing.assert_allclose(case.run(function), case.sums() + case.bias[:width] + case.init[::-1, :width], **TOLERANCE)
+
+
+def test_rows_are_not_below_the_floor_which_keeps_nan(rows_tile):
+    function, rows, width = rows_tile
+    case = RowsCase(rows, width, 2, 4)
+    case.init[0, width - 1], case.init[-1, 0], case.init[0, 0] = np.nan, np.inf, -np.inf
+    exact = case.sums() + case.bias[:width] + case.init[::-1, :width]
+    got = case.run(function, 0.25)
+    assert np.isnan(got[-1, width - 1]) and np.isposinf(got[0, 0]) and got[-1, 0] == 0.25
+    np.testing.assert_allclose(got, np.where(exact < 0.25, 0.25, exact), **TOLERANCE)
+    assert (got == 0.25).sum() > 1
+
+
+def test_a_sum_goes_on_where_its_inits_are_its_outs(rows_tile):
+    function, rows, width = rows_tile
+    case = RowsCase(rows, width, 1, 7)
+    case.run(function)
+    exact = 2 * (case.sums() + case.bias[:width]) + case.init[::-1, :width]
+    np.testing.assert_allclose(case.run(function, init=case.out), exact, **TOLERANCE)
+
+
+COLUMNS_TILES = [(processor, deep) for processor, (_, vectors) in PROCESSORS.items()
+                 for deep in (tile.ROWS * vectors // 2, tile.ROWS * vectors // 6)]
+
+
+@pytest.fixture(scope="module", params=COLUMNS_TILES, ids=lambda case: f"{case[0]}: {case[1]} rows")
+def columns_tile(request):
+    """(a function, rows, columns)."""
+    processor, deep = request.param
+    lanes = PROCESSORS[processor][0]
+    return from_python(tile.make_columns_tile(deep, 2, lanes))[7], deep, 2 * lanes
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 27])
+def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
+    function, deep, span = columns_tile
+    rng = np.random.default_rng(count)
+    a, b = np.full((count, deep + gap), np.nan, np.float32), np.full((count, span + 2 * gap), np.nan, np.float32)
+    a[:, :deep], b[:, :span] = rng.standard_normal((count, deep)), rng.standard_normal((count, span))
+    out = np.full((deep + 1, span + gap), BEYOND, np.float32)
+    out[:deep, :span] = rng.standard_normal((deep, span))
+    exact = out.astype("float64")
+    exact[:deep, :span] += a[:, :deep].astype("float64").T @ b[:, :span]     # (deep, span) = (deep, count) @ (count, span)
+    function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1])
+    np.testing.assert_allclose(out, exact, **TOLERANCE)
+
+
+@pytest.mark.parametrize("count", [4, 6, 12, 32])
+def test_a_copy_moves_so_many_floats_and_no_more(count):
+    copy = from_python(tile.make_copy(count))[2]
+    source, target = np.arange(1, 40, dtype=np.float32), np.full(40, BEYOND, np.float32)
+    copy(source.ctypes.data + 4, target.ctypes.data + 8)
+    assert (target[2:2 + count] == source[1:1 + count]).all()
+    assert (target[:2] == BEYOND).all() and (target[2 + count:] == BEYOND).all()
+    copy(source.ctypes.data, source.ctypes.data + 4)             # all read before any is written
+    assert source[1:1 + count].tolist() == list(range(1, 1 + count))
+
+
+def test_the_tile_of_this_processor_fits_the_others_files():
+    assert (tile.LANES, tile.VECTORS) in PROCESSORS.values()
+    assert tile.LANES % tile.FEW_DEEP == 0, "winograd_weights.py takes any multiple of LANES channels"
