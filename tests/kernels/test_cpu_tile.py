@@ -1,5 +1,5 @@
-"""The register tiles alone, at the width of every processor: LLVM makes do on this one. Then all kernels of convolutions as
-another processor has them, in processes of their own."""
+"""The register tiles alone, at the width of every processor: LLVM makes do on this one. Then all kernels of convolutions
+as another processor has them, in a process of its own."""
 
 import os
 import platform
@@ -83,8 +83,8 @@ class RowsCase:
         order = np.arange(self.rows)[::-1]       # rows stand anywhere
         table = addresses(self.x, self.places.reshape(-1))
         inits, outs = addresses(init, order), addresses(self.out, order)
-        function(table.ctypes.data, self.taps, self.skip, self.depth, self.b.ctypes.data, self.step, self.bias.ctypes.data,
-                 inits.ctypes.data, outs.ctypes.data, np.float32(floor))
+        function(table.ctypes.data, self.taps, self.skip, self.depth, self.b.ctypes.data, self.step,
+                 self.bias.ctypes.data, inits.ctypes.data, outs.ctypes.data, np.float32(floor))
         assert (self.out[:, self.width:] == BEYOND).all(), "written behind the last column"
         return self.out[::-1, :self.width]
 
@@ -101,7 +101,8 @@ def test_rows_are_sums_over_taps_and_depth_plus_bias_and_init(rows_tile, taps, d
 def test_rows_without_skip_or_gap(rows_tile):
     function, rows, width = rows_tile
     case = RowsCase(rows, width, 2, 5, skip=0, gap=0)
-    np.testing.assert_allclose(case.run(function), case.sums() + case.bias[:width] + case.init[::-1, :width], **TOLERANCE)
+    exact = case.sums() + case.bias[:width] + case.init[::-1, :width]
+    np.testing.assert_allclose(case.run(function), exact, **TOLERANCE)
 
 
 def test_rows_are_not_below_the_floor_which_keeps_nan(rows_tile):
@@ -145,7 +146,8 @@ def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
     out = np.full((deep + 1, span + gap), BEYOND, np.float32)
     out[:deep, :span] = rng.standard_normal((deep, span))
     exact = out.astype("float64")
-    exact[:deep, :span] += a[:, :deep].astype("float64").T @ b[:, :span]     # (deep, span) = (deep, count) @ (count, span)
+    # (deep, span) += (deep, count) @ (count, span)
+    exact[:deep, :span] += a[:, :deep].astype("float64").T @ b[:, :span]
     function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1])
     np.testing.assert_allclose(out, exact, **TOLERANCE)
 
@@ -164,3 +166,48 @@ def test_a_copy_moves_so_many_floats_and_no_more(count):
 def test_the_tile_of_this_processor_fits_the_others_files():
     assert (tile.LANES, tile.VECTORS) in PROCESSORS.values()
     assert tile.LANES % tile.FEW_DEEP == 0, "winograd_weights.py takes any multiple of LANES channels"
+
+
+# Direct and by Winograd, forward and backward, in whole and broken panels and pieces.
+AS_ANOTHER_PROCESSOR = """
+import sys
+import llvmlite.binding
+missing, host = sys.argv[1].split(), llvmlite.binding.get_host_cpu_features
+def claimed():
+    features = host()
+    features.update({name: False for name in features if any(part in name for part in missing)})
+    return features
+llvmlite.binding.get_host_cpu_features = claimed
+import numpy as np
+from scratchnet.kernels import cpu, reference
+from scratchnet.kernels.cpu import tile, winograd
+print(tile.LANES, tile.VECTORS)
+rng = np.random.default_rng(0)
+for C, F, side, size, padding in ((64, 64, 20, 3, 1), (64, 40, 9, 1, 0), (20, 33, 9, 3, 1)):
+    shapes = (2, side, side, C), (size, size, C, F), (2, side, side, F)
+    x, w, dy = (rng.standard_normal(shape, dtype="f4") for shape in shapes)
+    geometry = (1, 1), ((padding, padding),) * 2, (1, 1), 1
+    m = winograd.tile_size(x.shape, dy.shape, (1, 1), (1, 1), 1, (size, size))
+    assert (m > 0) == (side == 20), m
+    for name, *arguments in (("conv2d", x, w, None), ("conv2d_backward_data", dy, w, x.shape),
+                             ("conv2d_backward_weights", dy, x, w.shape)):
+        got = getattr(cpu, name)(*arguments, *geometry)
+        wide = [a.astype("f8") if isinstance(a, np.ndarray) else a for a in arguments]
+        exact = getattr(reference, name)(*wide, *geometry)
+        distance = np.linalg.norm(got - exact) / np.linalg.norm(exact)
+        assert distance < (2e-5 if m else 2e-6), (name, C, distance)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86 has processors with less")
+@pytest.mark.parametrize("processor, missing", [("SSE", "avx fma"), ("AVX2", "avx512 avx10")])
+def test_convolutions_on_a_processor_that_has_less(processor, missing, tmp_path):
+    """Some 30 s each, all of it compiling."""
+    if processor == "AVX2" and not llvmlite.binding.get_host_cpu_features().get("avx2"):
+        pytest.skip("this processor has no AVX2 either")
+    root = Path(cpu.__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", AS_ANOTHER_PROCESSOR, missing],
+                          env={**environment, "LOCALAPPDATA": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(number) for number in PROCESSORS[processor]]
