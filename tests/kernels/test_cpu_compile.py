@@ -118,7 +118,7 @@ def exercise_everything():
         cpu.depthwise_conv2d_backward_data(y, d, x.shape, (1, 1), none, (1, 1))
         cpu.depthwise_conv2d_backward_weights(y, x, d.shape, (1, 1), none, (1, 1))
         cpu.dense(rows, w[0, 0], None), cpu.dense_backward_data(rows, w[0, 0]), cpu.dense_backward_weights(rows, rows)
-        cpu.bias_backward(x), cpu.bias_backward(rows)
+        cpu.bias_backward(x), cpu.bias_backward(rows), cpu.relu_bias_backward(x, x)
         y, winners = cpu.max_pool2d(x, pair, pair, none, (1, 1), False)
         cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
         many = np.repeat(x, 16, axis=3)          # 64 channels, as what is above for few
@@ -140,6 +140,7 @@ def exercise_everything():
         cpu.global_avg_pool2d_backward(cpu.global_avg_pool2d(x), x.shape)
         gamma = np.ones(4, np.float32)
         y, mean, var = cpu.batch_norm(x, gamma, gamma, 1e-5)
+        cpu.batch_norm(x, gamma, gamma, 1e-5, x, True)
         cpu.batch_norm_backward(y, x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference(x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference_backward(y, x, gamma, gamma, mean, var, 1e-5)
