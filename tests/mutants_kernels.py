@@ -138,6 +138,8 @@ rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_one_object
      ("the residual forgotten where there is no epilogue", "y if residual is None else add(residual, y, 1.0)", "y"),
      ("Winograd without the ReLU", "residual, y, m, origin, relu)", "residual, y, m, origin, False)"),
      ("what is given for the result left as it is", "numpy.copyto(out, y)", "numpy.copyto(out, out)"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_packed.py::test_dense",
+     ("few rows reach into the next tile", "left, at, row = min(ROWS, count - t * ROWS)", "left, at, row = count - t * ROWS"))
 rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_dense",
      ("dense layers without the ReLU", "IN,\n                   relu=relu)", "IN,\n                   relu=False)"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",

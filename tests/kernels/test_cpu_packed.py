@@ -146,7 +146,7 @@ DENSE = {"whole panels": (512, 128), "one broken panel": (300, 10), "a sum of se
 
 
 @pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
-@pytest.mark.parametrize("N", [1, 5, 64])
+@pytest.mark.parametrize("N", [1, 5, 7, 8, 64])
 @pytest.mark.parametrize("shape", DENSE.values(), ids=DENSE.keys())
 def test_dense(shape, N, relu):
     w, b, x = normal(*shape), normal(shape[1], seed=1), normal(N, shape[0], seed=2)
