@@ -106,6 +106,8 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, ROWS))", "first = zero"),
      ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
       "sums[i][j], row"))
+rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
+     ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("the last column of the image read as zeros", "inside = 0 <= h < H and 0 <= w < W",
       "inside = 0 <= h < H and 0 <= w < W - 1"),
@@ -139,7 +141,8 @@ rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_one_object
      ("Winograd without the ReLU", "residual, y, m, origin, relu)", "residual, y, m, origin, False)"),
      ("what is given for the result left as it is", "numpy.copyto(out, y)", "numpy.copyto(out, out)"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_packed.py::test_dense",
-     ("few rows reach into the next tile", "left, at, row = min(ROWS, count - t * ROWS)", "left, at, row = count - t * ROWS"))
+     ("few rows reach into the next tile", "left, at, row = min(ROWS, count - t * ROWS)",
+      "left, at, row = count - t * ROWS"))
 rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_dense",
      ("dense layers without the ReLU", "IN,\n                   relu=relu)", "IN,\n                   relu=False)"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
