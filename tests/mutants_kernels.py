@@ -87,7 +87,7 @@ rows("kernels/cpu/windows.py", "tests/kernels/test_cpu_windows.py::test_convolut
      ("im2col shifted", 'kw = numpy.arange(window[1], dtype="int64")', "kw = numpy.roll(numpy.arange(window[1]), 1)"),
      ("dilation ignored", "[:, None, None] * dilation[0]", "[:, None, None]"),
      ("the last pixel of a row lost", "(size - 1 - start) // stride + 1", "(size - 1 - start) // stride"))
-rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
+rows("kernels/cpu/conv_planes.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
      ("groups mixed up", "store_pixels(runs[part, :FG], g * FG",
       "store_pixels(runs[part, :FG], (groups - 1 - g) * FG"),
      ("a task counted by two threads in dw",
@@ -95,9 +95,56 @@ rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_windows.py::test_convolution
       "        for task in range(part * tasks // parts, (part + 1) * tasks // parts):\n            n, g, first",
       "\n        for task in range(max(0, part * tasks // parts - 1), (part + 1) * tasks // parts):\n"
       "            n, g, first"))
-rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
+rows("kernels/cpu/conv_planes.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
      ("the last, smaller block of rows lost in dx", "for first in range(0, OH, rows)",
       "for first in range(0, OH - OH % rows, rows)"))
+rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
+     ("the last, odd step of a sum lost", "odd = builder.trunc(count, ir.IntType(1))",
+      "odd = ir.Constant(ir.IntType(1), 0)"),
+     ("the floor loses NaN", 'builder.select(builder.fcmp_ordered("<", y, floor), floor, y)',
+      'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
+     ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, ROWS))", "first = zero"),
+     ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
+      "sums[i][j], row"))
+rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
+     ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
+     ("the last column of the image read as zeros", "inside = 0 <= h < H and 0 <= w < W",
+      "inside = 0 <= h < H and 0 <= w < W - 1"),
+     ("a sum of several chunks starts anew", "inits if is_first else outs, outs, float32", "inits, outs, float32"),
+     ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
+     ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
+     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"))
+rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
+     ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
+rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
+     ("only the first task's sum", "add_parts(totals, dw)", "dw[...] = totals[0]"),
+     ("a broken panel copied from the first columns", "dy[start + pixel * F + whole * SPAN + j]",
+      "dy[start + pixel * F + j]"))
+rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
+     ("the residual forgotten", "if inside and has_init else", "if inside and not has_init else"))
+rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_forward",
+     ("padding on the left as above", "% tiles[1] * m - margin[1]", "% tiles[1] * m - margin[0]"))
+rows("kernels/cpu/winograd_weights.py",
+     "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
+     ("gradients of the last column lost", "top + i < OH and left + j < OW", "top + i < OH and left + j < OW - 1"))
+rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forward[Winograd 4, clipped tiles]",
+     ("the bias forgotten", "builder.fadd(builder.fadd(vector, bias), first)", "builder.fadd(vector, first)"))
+rows("kernels/cpu/winograd_matrices.py", "tests/kernels/test_winograd_matrices.py",
+     ("another point", "4: (0, 1, -1, 2, -2)", "4: (0, 1, -1, 2, -3)"),
+     ("G multiplied where it is to be divided", "[value / scale for value in row]", "[value * scale for value in row]"))
+rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_one_object_convolves_images_of_every_size",
+     ("the residual forgotten by the direct way", "self.bias, residual, y, (rows, columns)",
+      "self.bias, None, y, (rows, columns)"),
+     ("the residual forgotten where there is no epilogue", "y if residual is None else add(residual, y, 1.0)", "y"),
+     ("Winograd without the ReLU", "residual, y, m, origin, relu)", "residual, y, m, origin, False)"),
+     ("what is given for the result left as it is", "numpy.copyto(out, y)", "numpy.copyto(out, out)"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_packed.py::test_dense",
+     ("few rows reach into the next tile", "left, at, row = min(ROWS, count - t * ROWS)",
+      "left, at, row = count - t * ROWS"))
+rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_dense",
+     ("dense layers without the ReLU", "IN,\n                   relu=relu)", "IN,\n                   relu=False)"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_convolution_and_both_gradients",
      ("one thread's share of dw lost", "for part in range(1, parts.shape[0])",
       "for part in range(1, parts.shape[0] - 1)"))

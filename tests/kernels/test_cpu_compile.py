@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scratchnet.kernels import cpu
-from scratchnet.kernels.cpu import cache, compile, threads
+from scratchnet.kernels.cpu import cache, compile, packed, threads
 
 ROOT = Path(compile.__file__).resolve().parents[2]
 TANH_OF_3 = "import numpy as np; from scratchnet.kernels import cpu; print(cpu.tanh(np.full(5, 3, 'f4'))[0].round(3))"
@@ -118,14 +118,29 @@ def exercise_everything():
         cpu.depthwise_conv2d_backward_data(y, d, x.shape, (1, 1), none, (1, 1))
         cpu.depthwise_conv2d_backward_weights(y, x, d.shape, (1, 1), none, (1, 1))
         cpu.dense(rows, w[0, 0], None), cpu.dense_backward_data(rows, w[0, 0]), cpu.dense_backward_weights(rows, rows)
-        cpu.bias_backward(x), cpu.bias_backward(rows)
+        cpu.bias_backward(x), cpu.bias_backward(rows), cpu.relu_bias_backward(x, x)
         y, winners = cpu.max_pool2d(x, pair, pair, none, (1, 1), False)
         cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
+        many = np.repeat(x, 16, axis=3)          # 64 channels, as what is above for few
+        many.flags.writeable = x.flags.writeable
+        for image, size in ((many, 1), (np.tile(many, (1, 4, 4, 1)), 3)):                # (2, 24, 24, 64) by Winograd
+            w = np.ones((size, size, 64, 64), np.float32)
+            y = cpu.conv2d(image, w, None, (1, 1), none, (1, 1), 1)
+            cpu.conv2d(image, w, w[0, 0, 0], (1, 1), none, (1, 1), 1)
+            cpu.conv2d_backward_data(y, w, image.shape, (1, 1), none, (1, 1), 1)
+            cpu.conv2d_backward_weights(y, image, w.shape, (1, 1), none, (1, 1), 1)
+            layer = packed.PackedConv2D(w, None, (1, 1), (1, 1), 1)
+            layer(np.array(image), none), layer(np.array(image), none, y, True, np.empty_like(y))
+        layer = packed.PackedDense(many[0, 0], None)
+        layer(np.ones((3, 6), np.float32)), layer(np.ones((1, 6), np.float32), True)
+        y, winners = cpu.max_pool2d(many, pair, pair, none, (1, 1), False)
+        cpu.max_pool2d_backward(y, winners, many.shape, pair, pair, none, (1, 1))
         cpu.avg_pool2d_backward(cpu.avg_pool2d(x, pair, pair, none, False, True), x.shape, pair, pair, none, False, True)
         cpu.adaptive_avg_pool2d_backward(cpu.adaptive_avg_pool2d(x, pair), x.shape)
         cpu.global_avg_pool2d_backward(cpu.global_avg_pool2d(x), x.shape)
         gamma = np.ones(4, np.float32)
         y, mean, var = cpu.batch_norm(x, gamma, gamma, 1e-5)
+        cpu.batch_norm(x, gamma, gamma, 1e-5, x, True)
         cpu.batch_norm_backward(y, x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference(x, gamma, gamma, mean, var, 1e-5)
         cpu.batch_norm_inference_backward(y, x, gamma, gamma, mean, var, 1e-5)
