@@ -149,10 +149,14 @@ rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_conv
      ("one thread's share of dw lost", "for part in range(1, parts.shape[0])",
       "for part in range(1, parts.shape[0] - 1)"))
 rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
-     ("the last rows of a product's depth lost", "for k in range(fours, last)", "for k in range(fours, last - 1)"),
-     ("the last, odd column of dot products lost", "for n in range(0, N, 2)", "for n in range(0, N - 1, 2)"))
-rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
-     ("only the first panel", "last = min(K, first + depth)", "last = min(K, depth)"))
+     ("rows of a product between the tiles lost", "        m += rows\n", "        m += ROWS\n"),
+     ("the last, odd column of dot products lost", "while n < N:", "while n < N - 1:"))
+rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_conv.py::test_planes_take_any_case_too",
+     ("only the first chunk of a sum", "range(0, K, DEEPEST)", "range(0, min(K, DEEPEST), DEEPEST)"))
+rows("kernels/cpu/lanes_tiles.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
+     ("a sum replaces what is there", "builder.fadd(v.load(row, lanes * j), sums[i][j])", "sums[i][j]"),
+     ("what is masked off counts", "return self.builder.call(load, [place, ir.IntType(32)(4), mask, self.zero])",
+      "return self.load(pointer, 0)"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
      ("x read as its transpose in dw", "_product(x.reshape(-1), 1, IN,", "_product(x.reshape(-1), len(x), 1,"),
      ("w transposed in dx", "w.reshape(-1), dx", "w.T.reshape(-1), dx"))

@@ -95,7 +95,7 @@ class _Announcer(event.Listener):
 
     def on_start(self, compilation):
         function = compilation.data["dispatcher"].py_func
-        if not self.silent and function.__module__.startswith(__package__ + "."):
+        if not self.silent and (function.__module__ or "").startswith(__package__ + "."):
             self.silent = True
             message = "first run only" if _folder else f"in every run: {_no_folder}"
             print(f"compiling kernels ({message})", file=sys.stderr, flush=True)

@@ -17,39 +17,37 @@ def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, o
     out[m, p] at out_start + m·out_row + p. Many products are summed by DEEPEST first: rounding grows with the root of how
     many numbers a sum runs over.
     """
-    whole = P // WIDTH * WIDTH
-    for p in range(0, whole, WIDTH):             # few columns, whose part of b stays in the cache for all rows of out
+    p = 0
+    while p < P:                                 # few columns, whose part of b stays in the cache for all rows of out
+        columns = WIDTH if P - p >= WIDTH else min(LANES, P - p)
         for first in range(0, K, DEEPEST):
-            count, table = min(DEEPEST, K - first), b_rows.ctypes.data + 8 * first
-            a_at, b_at = a.ctypes.data + 4 * (a_start + first * a_step), b.ctypes.data + 4 * (b_start + p)
-            m = 0
-            while m < M:
-                row, y = a_at + 4 * m * a_row, out.ctypes.data + 4 * (out_start + m * out_row + p)
-                if M - m >= ROWS:
-                    six_rows(count, row, a_row, a_step, b_at, table, y, out_row, WIDTH)
-                    m += ROWS
-                elif M - m >= 2:
-                    two_rows(count, row, a_row, a_step, b_at, table, y, out_row, WIDTH)
-                    m += 2
-                else:
-                    one_row(count, row, a_row, a_step, b_at, table, y, out_row, WIDTH)
-                    m += 1
-    for p in range(whole, P, LANES):
-        for first in range(0, K, DEEPEST):
-            count, table = min(DEEPEST, K - first), b_rows.ctypes.data + 8 * first
-            a_at, b_at = a.ctypes.data + 4 * (a_start + first * a_step), b.ctypes.data + 4 * (b_start + p)
-            m = 0
-            while m < M:
-                row, y = a_at + 4 * m * a_row, out.ctypes.data + 4 * (out_start + m * out_row + p)
-                if M - m >= ROWS:
-                    six_rows_of_one(count, row, a_row, a_step, b_at, table, y, out_row, P - p)
-                    m += ROWS
-                elif M - m >= 2:
-                    two_rows_of_one(count, row, a_row, a_step, b_at, table, y, out_row, P - p)
-                    m += 2
-                else:
-                    one_row_of_one(count, row, a_row, a_step, b_at, table, y, out_row, P - p)
-                    m += 1
+            _add_rows(a, a_start + first * a_step, a_row, a_step, b, b_rows[first:first + DEEPEST], b_start + p, out,
+                      out_start + p, out_row, M, columns)
+        p += columns
+
+
+@helper
+def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out_row, M, columns):
+    """The same for all the b_rows at once and either WIDTH columns or those of a vector."""
+    count, table, b_at = b_rows.size, b_rows.ctypes.data, b.ctypes.data + 4 * b_start
+    m = 0
+    while m < M:
+        row, y = a.ctypes.data + 4 * (a_start + m * a_row), out.ctypes.data + 4 * (out_start + m * out_row)
+        rows = ROWS if M - m >= ROWS else 2 if M - m >= 2 else 1
+        if columns == WIDTH:
+            if rows == ROWS:
+                six_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            elif rows == 2:
+                two_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            else:
+                one_row(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+        elif rows == ROWS:
+            six_rows_of_one(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+        elif rows == 2:
+            two_rows_of_one(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+        else:
+            one_row_of_one(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+        m += rows
 
 
 @helper
