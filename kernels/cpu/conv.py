@@ -22,10 +22,10 @@ FEW = 8                                          # channels that are fewer than 
 
 
 def suits_planes(w_shape, C, dilation, groups):
-    """Whether channels would leave most of a vector empty: of the result, or, where that is one vector, of the input."""
+    """Whether channels would leave most of a vector empty: of the result, or of what is summed over."""
     KH, KW, CG, F = w_shape
     depth = KW * CG if is_merged(w_shape, C, dilation, groups) else CG
-    return 2 * (F // groups) <= LANES or F // groups <= LANES and CG <= FEW or depth < FEW_DEEP
+    return 2 * (F // groups) <= LANES or depth < FEW_DEEP
 
 
 def is_merged(w_shape, C, dilation, groups):
@@ -123,7 +123,7 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     """
     dy, x = behaved(dy), behaved(x)
     KH, KW, CG, F = w_shape
-    if suits_planes(w_shape, x.shape[3], dilation, groups):
+    if suits_planes(w_shape, x.shape[3], dilation, groups) or F // groups <= LANES and CG <= FEW:
         return conv_planes.conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups)
     m = winograd.tile_size(x.shape, dy.shape, strides, dilation, groups, (KH, KW))
     if m:

@@ -16,8 +16,8 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
-from .tile import (FEW_ROWS, LANES, ROWS, WIDTH, few_rows_tile, half_rows_tile, narrow_rows_tile, prefetch,
-                   rows_tile)
+from .tile import (FEW_ROWS, LANES, LONG, ROWS, WIDTH, few_rows_tile, half_rows_tile, long_rows_tile, narrow_rows_tile,
+                   prefetch, rows_tile)
 
 BLOCK = 32 * ROWS                                # output pixels of a task
 CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
@@ -26,8 +26,9 @@ _zeros = numpy.zeros(4096, numpy.float32)        # what taps outside the image r
 
 
 @helper
-def _addresses(table, places, x, zeros, taps, first, count, grid, source, target):
-    """table[tile, tap, row]: where each pixel of the block reads; places[pixel]: the offset in bytes of its row of y.
+def _addresses(table, places, x, zeros, taps, first, count, height, grid, source, target):
+    """table[tile, tap, row]: where each pixel of the block reads, tiles of `height` rows; places[pixel]: the offset in bytes
+    of its row of y.
 
     tap_rows, tap_columns = taps; rows of the last tile behind the block repeat its last pixel."""
     _, QH, QW = grid
@@ -38,11 +39,11 @@ def _addresses(table, places, x, zeros, taps, first, count, grid, source, target
     i, j = rest // QW, rest % QW
     for q in range(places.size):
         places[q] = 4 * ((image * OH + i * row_step + top) * OW + j * column_step + left) * F
-        at = q // ROWS * rows.size * ROWS + q % ROWS
+        at = q // height * rows.size * height + q % height
         for tap in range(rows.size):
             h, w = i * down + rows[tap], j * right + columns[tap]
             inside = 0 <= h < H and 0 <= w < W
-            table[at + tap * ROWS] = x + 4 * ((image * H + h) * W + w) * C if inside else zeros
+            table[at + tap * height] = x + 4 * ((image * H + h) * W + w) * C if inside else zeros
         if q < count - 1:
             j += 1
             if j == QW:
@@ -52,15 +53,17 @@ def _addresses(table, places, x, zeros, taps, first, count, grid, source, target
 
 
 @helper
-def _tiles(table, all_taps, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
+def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
     """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
     table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
-    tiles, size = (count + ROWS - 1) // ROWS, 4 * taps * depth * WIDTH
+    tiles, size = (count + height - 1) // height, 4 * taps * depth * WIDTH
     for t in range(tiles):
         for line in range(b + size + size * t // tiles, b + size + size * (t + 1) // tiles, 64):
             prefetch(line)                       # what comes next of b, while this is in use
-        left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * ROWS, 8 * t * ROWS
-        if columns <= LANES:
+        left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * height, 8 * t * height
+        if height == LONG:
+            long_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+        elif columns <= LANES:
             narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
         elif columns <= 2 * LANES:
             half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
@@ -82,28 +85,30 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
     x_at, b_at, bias_at, zeros_at = x.ctypes.data, b.ctypes.data, bias.ctypes.data, zeros.ctypes.data
     y_at, init_at = y.ctypes.data, init.ctypes.data
     # Of depth rows a tap, either several taps are summed at once or parts of one.
-    taps_at_once, depth_at_once = max(1, CHUNK // depth), (depth + depth // CHUNK) // (1 + depth // CHUNK)
+    chunks = (depth + CHUNK - 1) // CHUNK
+    taps_at_once, depth_at_once = max(1, CHUNK // depth), (depth + chunks - 1) // chunks
+    height = LONG if FG <= LANES else ROWS
     for task in prange(tasks):
         first, group, split = task // (groups * splits) * block, task // splits % groups, task % splits
         count = min(block, pixels - first)
-        tiles = (count + ROWS - 1) // ROWS
-        table, places = numpy.empty(tiles * taps * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64)
-        inits, outs = numpy.empty(tiles * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64)
+        rows = (count + height - 1) // height * height
+        table, places = numpy.empty(taps * rows, numpy.int64), numpy.empty(rows, numpy.int64)
+        inits, outs = numpy.empty(rows, numpy.int64), numpy.empty(rows, numpy.int64)
         # The rows of a panel that has not all its columns in y, and one for rows behind the block.
-        edge = numpy.empty((tiles * ROWS + 1) * WIDTH, numpy.float32)
+        edge = numpy.empty((rows + 1) * WIDTH, numpy.float32)
         edge_at = edge.ctypes.data
-        _addresses(table, places, x_at + 4 * group * depth, zeros_at, (tap_rows, tap_columns), first, count, grid, source,
-                   target)
+        _addresses(table, places, x_at + 4 * group * depth, zeros_at, (tap_rows, tap_columns), first, count, height, grid,
+                   source, target)
         for panel in range(panels * split // splits, panels * (split + 1) // splits):
             column, columns = group * FG + panel * WIDTH, min(WIDTH, FG - panel * WIDTH)
             whole = columns == WIDTH
-            for q in range(tiles * ROWS):
+            for q in range(rows):
                 outs[q] = y_at + places[q] + 4 * column
                 inits[q] = init_at + places[q] + 4 * column if has_init else zeros_at
-            for q in range(count, tiles * ROWS):
-                outs[q] = edge_at + 4 * tiles * ROWS * WIDTH
+            for q in range(count, rows):
+                outs[q] = edge_at + 4 * rows * WIDTH
             if not whole:
-                for q in range(tiles * ROWS):
+                for q in range(rows):
                     outs[q] = edge_at + 4 * q * WIDTH
                     if has_init:
                         for j in range(columns):
@@ -114,10 +119,10 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
                     is_last = tap + taps_at_once >= taps and skip + depth_at_once >= depth
                     is_first = tap == 0 and skip == 0
                     at = (((group * panels + panel) * taps + tap) * depth + skip) * WIDTH
-                    _tiles(table, taps, count, tap, min(taps_at_once, taps - tap), skip, min(depth_at_once, depth - skip),
-                           b_at + 4 * at, bias_at + 4 * (group * panels + panel) * WIDTH if is_first else zeros_at,
-                           inits if is_first else outs, outs, float32(floor) if is_last else float32(-numpy.inf),
-                           columns)
+                    _tiles(table, taps, height, count, tap, min(taps_at_once, taps - tap), skip,
+                           min(depth_at_once, depth - skip), b_at + 4 * at,
+                           bias_at + 4 * (group * panels + panel) * WIDTH if is_first else zeros_at,
+                           inits if is_first else outs, outs, float32(floor) if is_last else float32(-numpy.inf), columns)
             if not whole:
                 for q in range(count):
                     for j in range(columns):
@@ -141,7 +146,7 @@ def multiply_rows(a, a_start, K, M, b, panels, out, out_start, out_row, zeros):
             outs[q] = out_at + 4 * (q * out_row + panel * WIDTH) if q < M else waste.ctypes.data
         for chunk in range(chunks):
             skip, end = chunk * K // chunks, (chunk + 1) * K // chunks
-            _tiles(table, 1, M, 0, 1, skip, end - skip, b + 4 * (panel * K + skip) * WIDTH, zeros.ctypes.data,
+            _tiles(table, 1, ROWS, M, 0, 1, skip, end - skip, b + 4 * (panel * K + skip) * WIDTH, zeros.ctypes.data,
                    outs if chunk else inits, outs, float32(-numpy.inf), WIDTH)
     return waste[0]                              # keeps it alive until here
 

@@ -20,6 +20,7 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 
 
 ROWS = 6                                         # of a tile
+LONG = 2 * ROWS                                  # of the tile of a single vector, else too few sums to be busy with
 FEW_ROWS = 2                                     # of the tile for rows left over; alone it waits for b, hence
 AHEAD = 64                                       # how many rows of b it asks for beforehand
 
@@ -170,10 +171,10 @@ class Loop:
         self.builder.position_at_end(behind)
 
 
-def make_rows_tile(rows, vectors, ahead=0, lanes=LANES):
+def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
     @intrinsic
     def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor):
-        """table: ROWS addresses of rows of a for each of the taps, `skip` floats before what is read; b: (taps, depth)
+        """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is read; b: (taps, depth)
         rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be outs."""
         def generate(_, builder, signature, arguments):
             table, taps, skip, depth, b, b_step, bias, inits, outs, floor = arguments
@@ -182,7 +183,7 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES):
             inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
             loop = Loop(builder, "tap")
             tap, b, sums = loop.start(zero, v.address(b), [[v.zero] * vectors for _ in range(rows)])
-            first = builder.mul(tap, ir.Constant(INT, ROWS))
+            first = builder.mul(tap, ir.Constant(INT, apart))
             a = [v.at(v.address(builder.load(v.at(places, builder.add(first, ir.Constant(INT, i))))), skip)
                  for i in range(rows)]
             b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums, ahead)
@@ -220,6 +221,7 @@ def make_columns_tile(rows, vectors, lanes=LANES):
 
 rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS, AHEAD)
 half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
+long_rows_tile = make_rows_tile(LONG, 1, apart=LONG)
 columns_tile, few_columns_tile = make_columns_tile(DEEP, 2), make_columns_tile(FEW_DEEP, 2)
 
 

@@ -8,14 +8,15 @@ is the leading coefficient (Toom 1963, Cook 1966):
 
 For a fixed g that is a matrix times h; its transpose is the correlation: y = V_mᵀ [(V_r g) ⊙ (V⁻ᵀ d)]. So Aᵀ = V_mᵀ,
 G = V_r, Bᵀ = V⁻ᵀ (Winograd 1980; for networks: Lavin & Gray 2016). Each row of Bᵀ is multiplied, and that of G divided, by
-Π_(j≠i) (a_i - a_j), which leaves whole numbers in Bᵀ. Exact, in fractions.
+Π_(j≠i) (a_i - a_j), which leaves numbers in Bᵀ that floats hold exactly. In fractions.
 """
 from fractions import Fraction
 from math import prod
 
 import numpy
 
-POINTS = {2: (0, 1, -1), 4: (0, 1, -1, 2, -2)}   # and infinity; small, for their powers are what rounding is amplified by
+# And infinity. Rounding is amplified by their powers, large or small: of symmetric ones these halve the error of 0, ±1, ±2.
+POINTS = {2: (0, 1, -1), 4: (0, Fraction(3, 4), -Fraction(3, 4), Fraction(3, 2), -Fraction(3, 2))}
 
 
 def _vandermonde(points, k):
@@ -37,9 +38,9 @@ def _inverse(rows):
     return [row[n:] for row in rows]
 
 
-def fractions(m, r=3):
+def fractions(m, r=3, points=None):
     """(Aᵀ (m, n), G (n, r), Bᵀ (n, n)) of F(m, r), lists of rows of fractions."""
-    points = POINTS[m]
+    points = POINTS[m] if points is None else points
     scales = [prod(Fraction(a - other) for other in points if other != a) for a in points] + [Fraction(1)]
     at = [list(column) for column in zip(*_vandermonde(points, m))]
     g = [[value / scale for value in row] for row, scale in zip(_vandermonde(points, r), scales)]

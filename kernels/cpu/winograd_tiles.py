@@ -4,7 +4,6 @@ Straight-line LLVM vector IR made from the numbers of L (`winograd_matrices.py`)
 says where each element of X stands and another where each of the result goes, so that one emitter serves tiles of images,
 filters, products and gradients.
 """
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 

@@ -47,7 +47,7 @@ def _transform_gradients(W, stride, columns, column, dy, first, count, m, size, 
 @kernel
 def _sum(x, dy, totals, m, margin, zeros, in_size, out_size, tiles, at_once, splits, scratch):
     """totals[part, place, c, f] = Σ_tiles V W, f in whole panels."""
-    C, F = in_size[2], out_size[2]
+    C = in_size[2]
     parts, places, _, width = totals.shape
     panels, total = width // SPAN, x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
     for task in prange(parts * splits):

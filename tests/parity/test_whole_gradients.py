@@ -1,13 +1,14 @@
 """Whole networks at full size, in training mode: how far their float32 gradients are from those in float64.
 
 Both engines start from the same weights and the same images. PyTorch in float64 is the truth, its distance in float32
-the yardstick: what rounding makes of a network this deep; four times that, because Winograd's products are rounded some ten
-times as much as direct ones (kernels/cpu/winograd.py). The model's own loss is what is differentiated, auxiliary
+the yardstick: what rounding makes of a network this deep; four times that, because Winograd's products are rounded some
+five times as much as direct ones (kernels/cpu/winograd.py). The model's own loss is what is differentiated, auxiliary
 classifiers and all.
 
 Where rounding turns a ReLU or the winner of a max pool the other way, a gradient jumps. Behind batch norms there are
 many such jumps and they average out. In the plain networks there is one or none for an image, worth a thousand times
-the rounding itself, and it may hit either engine: so three images are taken one by one, and medians compared.
+the rounding itself, and it may hit either engine, the more often the more it rounds: so the batches are of four images,
+of which some jump in both, and two are averaged.
 """
 
 import copy
@@ -22,7 +23,7 @@ from scratchnet.rivals.pytorch import Network, tensors  # noqa: E402
 
 
 @pytest.mark.parametrize("name, batches, size", [
-    ("resnet50", 1, 2), ("vgg16", 3, 1), ("googlenet", 3, 1), ("inception_v3", 1, 2), ("xception", 1, 2)])
+    ("resnet50", 1, 2), ("vgg16", 2, 4), ("googlenet", 2, 4), ("inception_v3", 1, 2), ("xception", 1, 2)])
 def test_gradients_are_at_most_four_times_as_far_from_float64_as_pytorchs(name, batches, size):
     model = sn.models.create(name)
     for leaf in model.leaves():
@@ -38,7 +39,7 @@ def test_gradients_are_at_most_four_times_as_far_from_float64_as_pytorchs(name, 
         ours = by_scratchnet(model, images, labels)
         assert set(ours) == set(exact) and all(np.any(gradient) for gradient in exact.values())
         distances.append((apart(ours, exact), apart(by_pytorch(model, images, labels), exact)))
-    distance, yardstick = np.median(distances, axis=0)
+    distance, yardstick = np.mean(distances, axis=0)
     assert 0 < distance <= 4 * yardstick, f"ours, PyTorch's: {distances}"
 
 
