@@ -49,20 +49,22 @@ class Kernel:
         self._has_run, self._light = False, light
 
     def __call__(self, *arguments):
+        # As many threads in the first call as in all others: else the bits of a resumed run's first step would differ.
+        elements = arguments[0].size if self._light else None
         if self._has_run:
-            threads.run(self.dispatcher, arguments, arguments[0].size if self._light else None)
+            threads.run(self.dispatcher, arguments, elements)
         else:
-            self._first_call(arguments)
+            self._first_call(arguments, elements)
 
-    def _first_call(self, arguments):
+    def _first_call(self, arguments, elements):
         try:
-            threads.run(self.dispatcher, arguments)
+            threads.run(self.dispatcher, arguments, elements)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             # Only the cache touches files, before the kernel runs: the disk is full, or a crash cut a file short.
             print(f"the kernel cache {_folder} failed ({error}): compiling without it; to repair it, delete it",
                   file=sys.stderr)
             self.dispatcher = _parallel(self.__wrapped__, None)
-            threads.run(self.dispatcher, arguments)
+            threads.run(self.dispatcher, arguments, elements)
         self.dispatcher.disable_compile()        # other types from now on are converted, or a TypeError
         self._has_run = True
 
