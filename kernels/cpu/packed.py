@@ -19,7 +19,8 @@ TAP = numpy.zeros(1, numpy.int64), numpy.zeros(1, numpy.int64)       # of a dens
 class PackedConv2D:
     """y = x * w + b (+ residual), then max(·, 0) if relu.  w (KH, KW, C/groups, F), b (F,) or None.
 
-    Weights are packed, or transformed for Winograd, when a size of images that asks for it is first seen. A depthwise convolution is the one with w.shape[2] == 1 and groups the channels.
+    Weights are packed, or transformed for Winograd, when a size of images that asks for it is first seen.
+    A depthwise convolution is the one with w.shape[2] == 1 and as many groups as channels. `out` has to be C-contiguous.
     """
 
     def __init__(self, w, b, strides, dilation, groups):

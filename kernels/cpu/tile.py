@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 
-
 ROWS = 6                                         # of a tile
 LONG = 2 * ROWS                                  # of the tile of a single vector, else too few sums to be busy with
 FEW_ROWS = 2                                     # of the tile for rows left over; alone it waits for b, hence

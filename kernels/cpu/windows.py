@@ -6,7 +6,7 @@ the run of results, (rows - 1)·PW + OW long, of which OW places a row are pixel
 strides SH, SW each channel has several planes, or phases: every SH-th row and SW-th column, and the same holds.
 
 NHWC has the channels along memory; here the pixels are, so that vectors are full whatever the number of channels.
-Indices are unsigned for the reason given in `gemm.py`.
+Indices are unsigned: a signed one may count from the end, and the test of that stops LLVM's vectoriser.
 """
 from functools import lru_cache
 
