@@ -148,19 +148,20 @@ rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_windows.py::test_conv
      ("one thread's share of dw lost", "for part in range(1, parts.shape[0])",
       "for part in range(1, parts.shape[0] - 1)"))
 rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
-     ("rows of a product between the tiles lost", "        m += rows\n", "        m += ROWS\n"),
+     ("rows of a product between the tiles lost", "        m += rows\n", "        m += ROWS\n"))
+rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_chwn.py::test_all_passes_are_those_of_the_reference",
      ("the last, odd column of dot products lost", "while n < N:", "while n < N - 1:"))
 rows("kernels/cpu/gemm.py", "tests/kernels/test_cpu_conv.py::test_planes_take_any_case_too",
      ("only the first chunk of a sum", "range(0, K, DEEPEST)", "range(0, min(K, DEEPEST), DEEPEST)"))
 rows("kernels/cpu/lanes_tiles.py", "tests/kernels/test_cpu_windows.py::test_convolution_of_sizes_that_need_several_blocks",
-     ("a sum replaces what is there", "builder.fadd(v.load(row, lanes * j), sums[i][j])", "sums[i][j]"),
+     ("a sum replaces what is there", "builder.fadd(old, sums[i][j])", "sums[i][j]"),
      ("what is masked off counts", "return self.builder.call(load, [place, ir.IntType(32)(4), mask, self.zero])",
       "return self.load(pointer, 0)"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
      ("x read as its transpose in dw", "_product(x.reshape(-1), 1, IN,", "_product(x.reshape(-1), len(x), 1,"),
-     ("w transposed in dx", "w.reshape(-1), dx", "w.T.reshape(-1), dx"))
+     ("w not transposed in dx", "transpose(w).reshape(-1)", "w.reshape(-1)"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
-     ("sum over one axis too few", "dy = behaved(dy)", "dy = behaved(dy[0])"))
+     ("sum over one axis too few", "else behaved(dy)", "else behaved(dy[0])"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the last, shorter row of lanes lost", "return -(-size // lanes), lanes", "return size // lanes, lanes"),
      ("unbiased variance", "square / M - distance", "square / max(1, M - 1) - distance"),
@@ -172,11 +173,34 @@ rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_s
       "AT_ONCE, uint64(lanes), near, total, square)\n"
       "                row += AT_ONCE\n            while row < min(first, last):"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient_of_many_rows",
-     ("only the first block of rows", "first + BLOCK, last)):\n                values",
-      "part * rows // parts + BLOCK, last)):\n                values"))
+     ("only the first block of rows", "range(first, min(first + BLOCK, last))", "range(first, min(BLOCK, last))"))
 rows("kernels/cpu/bias.py",
-     "tests/kernels/test_cpu_pointwise.py::test_relu_and_bias_gradient_in_one_pass_are_the_two_one_after_the_other",
-     ("the bias takes the gradient before the ReLU", "block[j] += gradient\n", "block[j] += gradients[j]\n"))
+     "tests/kernels/test_cpu_pointwise.py::test_an_activation_and_a_bias_gradient_in_one_pass_are_the_two_one_after_the_other",
+     ("the bias takes the gradient before the ReLU",
+      "gradient = float32(0) if y[at + j] <= float32(0) else dy[at + j]\n            dz[at + j] = gradient\n"
+      "            block[j] += gradient",
+      "gradient = float32(0) if y[at + j] <= float32(0) else dy[at + j]\n            dz[at + j] = gradient\n"
+      "            block[j] += dy[at + j]"))
+CHWN = "tests/kernels/test_cpu_chwn.py"
+rows("kernels/cpu/bias.py", CHWN + "::test_sums_for_a_bias",
+     ("parts that overlap", "part * length // parts, c * length", "max(0, part - 1) * length // parts, c * length"),
+     ("the last line of a row lost", "range(start, min(last, start + BLOCK * LANES), LANES)",
+      "range(start, min(last, start + BLOCK * LANES) - LANES + 1, LANES)"))
+rows("kernels/cpu/chwn.py", CHWN,
+     ("any transpose passes", "not x.flags.c_contiguous and x.transpose(TURN).flags.carray", "not x.flags.c_contiguous"),
+     ("the order of the first of two arrays", "if is_chwn(arrays[-1])", "if is_chwn(arrays[0])"),
+     ("images behind the last whole vector lost", "for n in range(whole, N)", "for n in range(N, N)"),
+     ("a stage of the transpose mirrored", "for move in (0, half)", "for move in (half, 0)"))
+rows("kernels/cpu/conv_images.py", CHWN,
+     ("the window's last row inside the image lost", "(H - 1 + top - oh) // dilation + 1", "(H - 2 + top - oh) // dilation + 1"),
+     ("columns outside the image are read", "return 1 if v_last - v == KW else u_last - u", "return 1"),
+     ("rows that do not see all of the window summed as if they did", "if u == 0 and u_last == KH", "if True"),
+     ("dx with the padding of y", "dilation[axis] * (w.shape[axis] - 1) - padding[axis][0]", "padding[axis][0]"),
+     ("the pieces of a row start alike", "corner + p, flat_y", "corner, flat_y"),
+     ("no activation", "if activation != NONE", "if False"),
+     ("strides are ignored", "tuple(strides) == (1, 1)", "True"))
+rows("scratchnet/layers/checks.py", CHWN,
+     ("layers of one's own receive any order", "layer.takes_images_innermost and", "True and"))
 rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
      ("padding can win",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",

@@ -8,7 +8,7 @@ from .arithmetic import accumulate, add, concat, concat_backward
 from .avg_pool import (adaptive_avg_pool2d, adaptive_avg_pool2d_backward, avg_pool2d, avg_pool2d_backward,
                        global_avg_pool2d, global_avg_pool2d_backward)
 from .batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_inference_backward
-from .bias import bias_backward, relu_bias_backward
+from .bias import bias_backward, relu_bias_backward, tanh_bias_backward
 from .conv import conv2d, conv2d_backward_data, conv2d_backward_weights
 from .dense import dense, dense_backward_data, dense_backward_weights
 from .depthwise import depthwise_conv2d, depthwise_conv2d_backward_data, depthwise_conv2d_backward_weights
@@ -30,4 +30,5 @@ __all__ = [
     "max_pool2d_backward", "mean_squared_error", "pad2d", "pad2d_backward", "relu", "relu_backward",
     "relu_bias_backward", "rmsprop", "sgd", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
     "softmax_cross_entropy", "tanh", "tanh_backward",
+    "tanh_bias_backward",
 ]

@@ -5,6 +5,7 @@ from numba import prange
 from numpy import float32
 
 from . import memory
+from .chwn import in_one_order
 from .compile import behaved, helper, light_kernel
 from .exponential import exp
 from .exponential import tanh as tanh_of
@@ -33,17 +34,12 @@ def _relu_backward(dy, x, slope, max_value, threshold, dx):
 
 def relu(x, negative_slope, max_value, threshold):
     """max_value if x >= max_value; x if x >= threshold; else negative_slope·(x - threshold). NaN stays NaN."""
-    x, y = behaved(x), memory.empty(x.shape)
-    _relu(x.reshape(-1), float(negative_slope), _bound(max_value), float(threshold), y.reshape(-1))
-    return y
+    return _pointwise(_relu, x, constants=(float(negative_slope), _bound(max_value), float(threshold)))
 
 
 def relu_backward(dy, x, negative_slope, max_value, threshold):
     """dx = 0 if x >= max_value; negative_slope·dy if x <= threshold; else dy. At the kink the left slope."""
-    dy, x, dx = behaved(dy), behaved(x), memory.empty(x.shape)
-    _relu_backward(dy.reshape(-1), x.reshape(-1), float(negative_slope), _bound(max_value), float(threshold),
-                   dx.reshape(-1))
-    return dx
+    return _pointwise(_relu_backward, dy, x, constants=(float(negative_slope), _bound(max_value), float(threshold)))
 
 
 def _bound(max_value):
@@ -95,12 +91,12 @@ def sigmoid_backward(dy, y):
     return _pointwise(_sigmoid_backward, dy, y)
 
 
-def _pointwise(run, *inputs):
-    """A new array in the shape of the inputs, filled by a kernel over all of them flat."""
-    inputs = [behaved(x) for x in inputs]
+def _pointwise(run, *inputs, constants=()):
+    """A new array in the shape of the inputs and the order of the last, filled by a kernel over all of them flat."""
+    inputs, back = in_one_order(*inputs)
     result = memory.empty(inputs[0].shape)
-    run(*[x.reshape(-1) for x in inputs], result.reshape(-1))
-    return result
+    run(*[x.reshape(-1) for x in inputs], *constants, result.reshape(-1))
+    return back(result)
 
 
 @helper
@@ -154,3 +150,7 @@ def softmax_backward(dy, y):
 def _rows(x):
     """(..., K) -> (rows, K), a view."""
     return x.reshape(-1, x.shape[-1])
+
+
+# What a convolution may do to its result in the same call.
+ACTIVATIONS = {None: lambda y: y, "relu": lambda y: relu(y, 0.0, None, 0.0), "tanh": tanh}

@@ -12,6 +12,7 @@ from numpy import float32, uint64
 
 from ..shapes import output_size as windows_on_axis
 from . import memory, threads
+from .chwn import in_one_order
 from .compile import behaved, helper, kernel, light_kernel
 from .vector import LANES, load, plus, store, times, whole_pixels
 
@@ -173,11 +174,16 @@ def _side_by_side(pool_size, strides, padding, ceil_mode):
 
 def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     """y = (Σ over the window) / (number of its elements).  x (N, H, W, C) -> y (N, OH, OW, C)."""
+    [x], back = in_one_order(x)                  # which axis is the images' and which the channels' does not matter
+    return back(_avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad))
+
+
+def _avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     N, H, W, C = x.shape
     OH = windows_on_axis(H, pool_size[0], strides[0], padding[0], 1, ceil_mode)
     OW = windows_on_axis(W, pool_size[1], strides[1], padding[1], 1, ceil_mode)
     if _side_by_side(pool_size, strides, padding, ceil_mode):
-        x, y = behaved(x), memory.empty((N, OH, OW, C))
+        y = memory.empty((N, OH, OW, C))
         elements = numpy.arange(pool_size[0])[:, None] * (W * C) + numpy.arange(pool_size[1]) * C
         _tiles(x, *pool_size, elements.reshape(-1), y)
         return y
@@ -187,11 +193,13 @@ def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
 
 def avg_pool2d_backward(dy, x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
     """dx = Σ dy / (number of elements) over the windows that cover the element."""
+    [dy], back = in_one_order(dy)
+    x_shape = (*dy.shape[:1], *x_shape[1:3], *dy.shape[3:])
     if _side_by_side(pool_size, strides, padding, ceil_mode):
-        dy, dx = behaved(dy), memory.empty(x_shape) if dy.size else memory.zeros(x_shape)
+        dx = memory.empty(x_shape) if dy.size else memory.zeros(x_shape)
         _tiles_backward(dy, *pool_size, dx)
-        return dx
-    return _average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad))
+        return back(dx)
+    return back(_average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad)))
 
 
 def _axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):

@@ -1,17 +1,39 @@
-"""The gradient of a bias, alone or behind a ReLU (the forward passes of dense and conv add it themselves)."""
+"""The gradient of a bias, alone or behind an activation (the forward passes of dense and conv add it themselves)."""
 import numpy
 from numba import prange
+from numpy import float32, uint64
 
 from . import memory, threads
-from .column_sums import long_rows
-from .compile import behaved, light_kernel
+from .chwn import TURN, as_chwn, is_chwn
+from .column_sums import LANES, long_rows
+from .compile import behaved, helper, light_kernel
 
 BLOCK = 64                                       # long rows that are summed in float32 before float64 takes over
+NONE, RELU, TANH = range(3)                      # the activation that stands behind the bias
+
+
+@helper
+def _add_gradients(dy, y, activation, dz, first, count, block):
+    """dz = the gradient before the activation, and block += dz; `count` numbers from place `first` on."""
+    at = uint64(first)
+    if activation == NONE:
+        for j in range(uint64(count)):
+            block[j] += dy[at + j]
+    elif activation == RELU:
+        for j in range(uint64(count)):
+            gradient = float32(0) if y[at + j] <= float32(0) else dy[at + j]
+            dz[at + j] = gradient
+            block[j] += gradient
+    else:
+        for j in range(uint64(count)):
+            gradient = dy[at + j] * (float32(1) - y[at + j] * y[at + j])
+            dz[at + j] = gradient
+            block[j] += gradient
 
 
 @light_kernel
-def _sums(x, rows, blocks, totals):
-    """totals[part] = Σ of the long rows of each part; x flat, blocks (parts, lanes) is scratch."""
+def _sums(dy, y, activation, dz, rows, blocks, totals):
+    """totals[part] = Σ dz of the long rows of each part; dy, y, dz flat, blocks (parts, lanes) is scratch."""
     parts, lanes = totals.shape
     for part in prange(parts):
         total, block = totals[part], blocks[part]
@@ -22,54 +44,59 @@ def _sums(x, rows, blocks, totals):
             for j in range(lanes):
                 block[j] = 0
             for row in range(first, min(first + BLOCK, last)):
-                values = x[row * lanes:(row + 1) * lanes]        # the last long row may be a short one
-                for j in range(values.size):
-                    block[j] += values[j]
+                # The last long row may be a short one.
+                _add_gradients(dy, y, activation, dz, row * lanes, min(lanes, dy.size - row * lanes), block)
             for j in range(lanes):
                 total[j] += block[j]
 
 
 @light_kernel
-def _masked_sums(dy, y, dz, rows, blocks, totals):
-    """dz = dy, or 0 where y is not above 0, and totals[part] = Σ of its long rows, as in _sums."""
-    parts, lanes = totals.shape
+def _row_sums(dy, y, activation, dz, C, totals):
+    """totals[part, c] = Σ dz of the part's piece of row c; dy, y, dz (C rows, flat), a line of sums for LANES at a time."""
+    parts, length = totals.shape[0], dy.size // C
     for part in prange(parts):
-        total, block = totals[part], blocks[part]
-        last = (part + 1) * rows // parts
-        for j in range(lanes):
-            total[j] = 0
-        for first in range(part * rows // parts, last, BLOCK):
-            for j in range(lanes):
-                block[j] = 0
-            for row in range(first, min(first + BLOCK, last)):
-                at = row * lanes
-                gradients, outputs, results = dy[at:at + lanes], y[at:at + lanes], dz[at:at + lanes]
-                for j in range(results.size):
-                    gradient = numpy.float32(0) if outputs[j] <= numpy.float32(0) else gradients[j]
-                    results[j] = gradient
-                    block[j] += gradient
-            for j in range(lanes):
-                total[j] += block[j]
+        block = numpy.empty(LANES, numpy.float32)
+        for c in range(C):
+            first, last = c * length + part * length // parts, c * length + (part + 1) * length // parts
+            total = 0.0
+            for start in range(first, last, BLOCK * LANES):
+                for j in range(LANES):
+                    block[j] = 0
+                for at in range(start, min(last, start + BLOCK * LANES), LANES):
+                    _add_gradients(dy, y, activation, dz, at, min(LANES, last - at), block)
+                for j in range(uint64(LANES)):
+                    total += block[j]
+            totals[part, c] = total
 
 
 def bias_backward(dy):
     """y = ... + b, so db = Σ dy over every axis but the last.  dy (..., C) -> db (C,)."""
-    dy = behaved(dy)
-    return _summed(_sums, dy)
+    return _summed(dy, None, NONE)[1]
 
 
 def relu_bias_backward(dy, y):
     """y = max(... + b, 0), so dz = dy where y > 0, else 0, and db = Σ dz over all axes but the last.  -> dz, db"""
-    dy, y, dz = behaved(dy), behaved(y), memory.empty(y.shape)
-    return dz, _summed(_masked_sums, dy, y, dz)
+    return _summed(dy, y, RELU)
 
 
-def _summed(run, *arrays):
-    """The sums of a kernel over arrays (..., C).  -> (C,)"""
-    C = arrays[0].shape[-1]
-    rows, lanes = long_rows(arrays[0].size, C)
+def tanh_bias_backward(dy, y):
+    """y = tanh(... + b), so dz = dy (1 - y²), and db = Σ dz over all axes but the last.  -> dz, db"""
+    return _summed(dy, y, TANH)
+
+
+def _summed(dy, y, activation):
+    """dz, an array like y, or dy itself where there is no activation, and db (C,), always summed in the same order."""
+    rows_are_channels, C = is_chwn(dy if y is None else y), dy.shape[-1]
+    dy = as_chwn(dy) if rows_are_channels else behaved(dy)
+    y = dy if y is None else y.transpose(TURN) if rows_are_channels else behaved(y)
+    dz = dy if activation == NONE else memory.empty(dy.shape)
+    flat = dy.reshape(-1), y.reshape(-1), activation, dz.reshape(-1)
+    if rows_are_channels:
+        totals = memory.empty((threads.threads(), C), numpy.float64)
+        _row_sums(*flat, C, totals)
+        return dz.transpose(TURN), totals.sum(axis=0).astype(numpy.float32)
+    rows, lanes = long_rows(dy.size, C)
     parts = threads.chunks(rows, BLOCK)
     totals = memory.empty((parts, lanes), numpy.float64)
-    run(*[array.reshape(-1) for array in arrays], rows, memory.empty((parts, lanes)), totals)
-    # (parts, m, C) -> (C,), always in the same order
-    return totals.reshape(parts, lanes // C, C).sum(axis=(0, 1)).astype(numpy.float32)
+    _sums(*flat, rows, memory.empty((parts, lanes)), totals)
+    return dz, totals.reshape(parts, lanes // C, C).sum(axis=(0, 1)).astype(numpy.float32)

@@ -1,7 +1,7 @@
 """Convolution: which way each one is computed, and its three passes as products of gathered rows.
 
-Few filters or channels (LeNet's 1, 6 and 16) go to `conv_planes.py`, where pixels fill the vectors; all else to `gather.py`
-and `conv_weights.py`, where channels do. A first layer's few channels are taken with the window's columns, which lie next
+Few filters or channels (LeNet's 1, 6 and 16) go to `conv_images.py`, where images fill the vectors, or to `conv_planes.py`,
+where pixels do; all else to `gather.py` and `conv_weights.py`, where channels do. A first layer's few channels are taken with the window's columns, which lie next
 to them in memory, as rows of KW·C numbers.
 """
 from functools import lru_cache
@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy
 
 from ..shapes import output_size
-from . import conv_planes, memory, winograd
-from .activation import relu as apply_relu
+from . import conv_images, conv_planes, memory, winograd
+from .activation import ACTIVATIONS
 from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, turn
@@ -58,32 +58,36 @@ def _taps_of_phase(window, strides, dilation, origin, phase):
     return down[reach] // strides[0], right[reach] // strides[1], number[reach]
 
 
-def conv2d(x, w, b, strides, padding, dilation, groups, relu=False):
+def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f].
 
-    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image. relu: max(y, 0).
+    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image.
+    activation: "relu" or "tanh", of y.
     """
-    x, w = behaved(x), behaved(w)
+    w = behaved(w)
     KH, KW, CG, F = w.shape
     N, H, W, C = x.shape
+    if conv_images.suits(x.shape, w.shape, strides, groups):
+        return conv_images.conv2d(x, w, b, padding, dilation, activation)
+    x = behaved(x)
     if suits_planes(w.shape, C, dilation, groups):
-        y = conv_planes.conv2d(x, w, b, strides, padding, dilation, groups)
-        return apply_relu(y, 0.0, None, 0.0) if relu else y
+        return ACTIVATIONS[activation](conv_planes.conv2d(x, w, b, strides, padding, dilation, groups))
     OH = output_size(H, KH, strides[0], padding[0], dilation[0])
     OW = output_size(W, KW, strides[1], padding[1], dilation[1])
     y = memory.empty((N, OH, OW, F))
     if not y.size:
         return y
+    relu, last = activation == "relu", ACTIVATIONS["tanh" if activation == "tanh" else None]
     m = winograd.tile_size(x.shape, y.shape, strides, dilation, groups, (KH, KW))
     if m:
-        return winograd.convolve(x, winograd.filters(w, m), pack_bias(b, F), None, y, m, (padding[0][0], padding[1][0]),
-                                 relu)
+        return last(winograd.convolve(x, winograd.filters(w, m), pack_bias(b, F), None, y, m,
+                                      (padding[0][0], padding[1][0]), relu))
     origin = (padding[0][0], padding[1][0])
     if is_merged(w.shape, C, dilation, groups):
         x, w, origin = padded(x, padding), w.reshape(KH, 1, KW * C, F), (0, 0)
     rows, columns, numbers = first_taps(w.shape[:2], dilation, origin)
-    return gather(x, pack(w, numbers, groups), pack_bias(b, F, groups), None, y, (rows, columns), (N, OH, OW),
-                  (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups, relu)
+    return last(gather(x, pack(w, numbers, groups), pack_bias(b, F, groups), None, y, (rows, columns), (N, OH, OW),
+                       (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups, relu))
 
 
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
@@ -92,6 +96,8 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     dy (N, OH, OW, F) -> dx (N, H, W, C). With strides, pixels of one phase, (H mod SH, W mod SW), are covered by the same
     window elements, so dx is SH·SW convolutions without strides.
     """
+    if conv_images.suits(x_shape, w.shape, strides, groups):
+        return conv_images.conv2d_backward_data(dy, w, x_shape, padding, dilation)
     dy, w = behaved(dy), behaved(w)
     KH, KW, CG, F = w.shape
     if 2 * CG <= LANES or F // groups < FEW_DEEP:
@@ -121,6 +127,8 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
 
     dy (N, OH, OW, F), x (N, H, W, C) -> dw (KH, KW, C/groups, F).
     """
+    if conv_images.suits(x.shape, w_shape, strides, groups):
+        return conv_images.conv2d_backward_weights(dy, x, w_shape, padding, dilation)
     dy, x = behaved(dy), behaved(x)
     KH, KW, CG, F = w_shape
     if suits_planes(w_shape, x.shape[3], dilation, groups) or F // groups <= LANES and CG <= FEW:

@@ -95,8 +95,8 @@ def _backward_weights(dy, x, strides, origin, groups, rows, starts, planes, runs
             load_planes(x[n], g * planes.shape[1], first * strides[0] - origin[0], -origin[1], strides, planes[part])
             load_pixels(dy[n], g * FG, first, count, PW, runs[part])
             # (K, FG) += (K, P) @ (FG, P)ᵀ
-            add_dots(flat_planes, starts, own_planes, flat_runs, own_runs, pixels, flat_totals, own_total + g * FG, F,
-                     K, FG, (count - 1) * PW + OW)
+            add_dots(flat_planes, starts, own_planes, 0, flat_runs, own_runs, pixels, 0, flat_totals, own_total + g * FG,
+                     F, K, FG, (count - 1) * PW + OW, 1)
 
 
 def _block_rows(images, OH, OW, floats):

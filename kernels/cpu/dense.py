@@ -1,11 +1,11 @@
 """The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns."""
 from numba import prange
-from numpy import float32
 
 from . import memory, threads
+from .chwn import transpose
 from .compile import behaved, kernel
-from .gemm import add_dots, add_product
-from .windows import fill, row_starts
+from .gemm import add_product
+from .windows import row_starts
 
 
 @kernel
@@ -22,21 +22,6 @@ def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts):
                 out[i, j] = bias[j]
         add_product(a, m * row_step, row_step, step, b, b_rows, p, flat_out, m * P + p, P, m_last - m, b_rows.size,
                     p_last - p)
-
-
-@kernel
-def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
-    """out = a bᵀ.  a (M, K) and b (P, K) flat, out (M, P): each element is the dot product of two rows."""
-    M, P = out.shape
-    flat_out = out.reshape(out.size)
-    K = a.size // M
-    for part in prange(row_parts * column_parts):
-        row, column = part // column_parts, part % column_parts
-        m, m_last = row * M // row_parts, (row + 1) * M // row_parts
-        p, p_last = column * P // column_parts, (column + 1) * P // column_parts
-        for i in range(m, m_last):
-            fill(flat_out, i * P + p, p_last - p, float32(0))
-        add_dots(a, a_rows, m * K, b, p * K, K, flat_out, m * P + p, P, m_last - m, p_last - p, K)
 
 
 def _parts(M, P):
@@ -58,9 +43,10 @@ def dense(x, w, b):
 def dense_backward_data(dy, w):
     """dx = dy wᵀ."""
     dy, w = behaved(dy), behaved(w)
-    dx = memory.empty((len(dy), len(w)))         # (N, IN) = (N, OUT) @ (OUT, IN)
+    (N, OUT), IN = dy.shape, len(w)
+    dx = memory.empty((N, IN))                   # (N, IN) = (N, OUT) @ (OUT, IN)
     if dx.size:
-        _product_of_transpose(dy.reshape(-1), row_starts(*dy.shape), w.reshape(-1), dx, *_parts(*dx.shape))
+        _product(dy.reshape(-1), OUT, 1, transpose(w).reshape(-1), row_starts(OUT, IN), memory.zeros(IN), dx, *_parts(N, IN))
     return dx
 
 

@@ -2,8 +2,9 @@
 smaller tiles. The arrays are flat, and a table says where each row of a factor starts: that is how a convolution reads its
 windows in place (`windows.py`)."""
 from .compile import helper
-from .lanes_tiles import (DOTS, ROWS, one_dot, one_row, one_row_of_one, six_dots, six_rows, six_rows_of_one, two_dots,
-                          two_rows, two_rows_of_one)
+from .lanes_tiles import (DOTS, ROWS, dots_of_four, dots_of_one, dots_of_six, dots_of_two, one_dot, one_dot_of_six,
+                          one_dot_of_two, one_row, one_row_in_part, one_row_of_one, six_rows, six_rows_in_part,
+                          six_rows_of_one, two_rows, two_rows_in_part, two_rows_of_one)
 from .tile import LANES, WIDTH
 
 DEEPEST = 128                                    # products of one sum: rounding is then that of PyTorch's convolutions
@@ -19,7 +20,7 @@ def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, o
     """
     p = 0
     while p < P:                                 # few columns, whose part of b stays in the cache for all rows of out
-        columns = WIDTH if P - p >= WIDTH else min(LANES, P - p)
+        columns = min(WIDTH, P - p)
         for first in range(0, K, DEEPEST):
             _add_rows(a, a_start + first * a_step, a_row, a_step, b, b_rows[first:first + DEEPEST], b_start + p, out,
                       out_start + p, out_row, M, columns)
@@ -28,7 +29,7 @@ def add_product(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, o
 
 @helper
 def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out_row, M, columns):
-    """The same for all the b_rows at once and either WIDTH columns or those of a vector."""
+    """The same for all the b_rows at once and at most WIDTH columns."""
     count, table, b_at = b_rows.size, b_rows.ctypes.data, b.ctypes.data + 4 * b_start
     m = 0
     while m < M:
@@ -41,6 +42,13 @@ def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out
                 two_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
             else:
                 one_row(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+        elif columns > LANES:
+            if rows == ROWS:
+                six_rows_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            elif rows == 2:
+                two_rows_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            else:
+                one_row_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
         elif rows == ROWS:
             six_rows_of_one(count, row, a_row, a_step, b_at, table, y, out_row, columns)
         elif rows == 2:
@@ -51,26 +59,36 @@ def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out
 
 
 @helper
-def add_dots(a, a_rows, a_start, b, b_start, b_row, out, out_start, out_row, M, N, P):
-    """out[m, n] += Σ_p a[m, p] b[n, p] for m < M, n < N, p < P, where a[m, p] stands at a_start + a_rows[m] + p,
-    b[n, p] at b_start + n·b_row + p, out[m, n] at out_start + m·out_row + n."""
-    a_at, b_at = a.ctypes.data + 4 * a_start, b.ctypes.data + 4 * b_start
+def add_dots(a, a_rows, a_start, a_line, b, b_start, b_row, b_line, out, out_start, out_row, M, N, P, lines):
+    """out[m, n] += Σ_l Σ_p a_l[m, p] b_l[n, p] for m < M, n < N, p < P, l < lines, where a_l[m, p] stands at
+    a_start + a_rows[m] + l·a_line + p, b_l[n, p] at b_start + n·b_row + l·b_line + p, out[m, n] at out_start +
+    m·out_row + n."""
+    a_at, b_at, out_at = a.ctypes.data + 4 * a_start, b.ctypes.data + 4 * b_start, out.ctypes.data + 4 * out_start
     n = 0
     while n < N:
-        columns = DOTS if N - n >= DOTS else 2 if N - n >= 2 else 1
+        columns = 6 if N - n >= 6 else 4 if N - n >= 4 else 2 if N - n >= 2 else 1
         column = b_at + 4 * n * b_row
         m = 0
         while m < M:
-            rows, y = a_rows.ctypes.data + 8 * m, out.ctypes.data + 4 * (out_start + m * out_row + n)
-            if columns == DOTS and M - m >= ROWS:
-                six_dots(P, a_at, rows, column, b_row, y, out_row)
-                m += ROWS
-            elif columns >= 2 and M - m >= 2:
-                for pair in range(0, columns, 2):
-                    two_dots(P, a_at, rows, column + 4 * pair * b_row, b_row, y + 4 * pair, out_row)
-                m += 2
+            rows, y = a_rows.ctypes.data + 8 * m, out_at + 4 * (m * out_row + n)
+            if M - m >= DOTS:
+                if columns == 6:
+                    dots_of_six(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
+                elif columns == 4:
+                    dots_of_four(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
+                elif columns == 2:
+                    dots_of_two(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
+                else:
+                    dots_of_one(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
+                m += DOTS
             else:
-                for one in range(columns):
-                    one_dot(P, a_at, rows, column + 4 * one * b_row, b_row, y + 4 * one, out_row)
+                if columns == 6:
+                    one_dot_of_six(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
+                else:
+                    for pair in range(columns // 2):
+                        one_dot_of_two(lines, P, a_at, rows, a_line, column + 8 * pair * b_row, b_row, b_line, y + 8 * pair,
+                                       out_row)
+                    if columns == 1:
+                        one_dot(lines, P, a_at, rows, a_line, column, b_row, b_line, y, out_row)
                 m += 1
         n += columns

@@ -12,6 +12,7 @@ from numpy import float32, int32
 
 from ..shapes import output_size
 from . import memory
+from .chwn import TURN, as_chwn, in_one_order, is_chwn
 from .compile import INT32, behaved, helper, light_kernel
 
 MANY = 16                                        # channels from which loops over them are worth their start
@@ -136,20 +137,28 @@ def max_pool2d(x, pool_size, strides, padding, dilation, ceil_mode):
     x (N, H, W, C) -> y (N, OH, OW, C), winners int32 (N, OH, OW, C). Padding never wins; NaN wins over all numbers.
     A window of nothing but padding gives -inf and winner -1.
     """
-    x = behaved(x)
+    [x], back = in_one_order(x)                  # which axis is the images' and which the channels' does not matter
     N, H, W, C = x.shape
     OH = output_size(H, pool_size[0], strides[0], padding[0], dilation[0], ceil_mode)
     OW = output_size(W, pool_size[1], strides[1], padding[1], dilation[1], ceil_mode)
     y, winners = memory.empty((N, OH, OW, C)), memory.empty((N, OH, OW, C), INT32)
     run = _forward if C >= MANY else _forward_few
     run(x, pool_size, strides, (padding[0][0], padding[1][0]), dilation, y, winners)
-    return y, winners
+    return back(y), back(winners)
 
 
 def max_pool2d_backward(dy, winners, x_shape, pool_size, strides, padding, dilation):
     """dx = Σ dy over the windows that the element has won."""
-    dy, winners, dx = behaved(dy), behaved(winners, INT32), memory.empty(x_shape)
-    N, H, W, C = x_shape
+    if is_chwn(winners):
+        return _backward_of(as_chwn(dy), winners.transpose(TURN), x_shape, pool_size, strides, padding, dilation).transpose(TURN)
+    return _backward_of(behaved(dy), behaved(winners, INT32), x_shape, pool_size, strides, padding, dilation)
+
+
+def _backward_of(dy, winners, x_shape, pool_size, strides, padding, dilation):
+    """The same, whichever axes of dy and winners are the first and the last.  -> dx in their order"""
+    N, _, _, C = dy.shape
+    H, W = x_shape[1:3]
+    dx = memory.empty((N, H, W, C))
     if C < MANY:
         _backward_few(dy.reshape(N, -1, C), winners.reshape(N, -1, C), dx.reshape(N, H * W, C))
         return dx

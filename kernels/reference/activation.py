@@ -63,3 +63,7 @@ def softmax_backward(dy, y):
     dy_wide, y_wide = dy.astype(wide, copy=False), y.astype(wide, copy=False)
     dx = y_wide * (dy_wide - (dy_wide * y_wide).sum(axis=-1, keepdims=True))
     return dx.astype(dy.dtype, copy=False)
+
+
+# What a convolution and a dense layer may do to their result in the same call.
+ACTIVATIONS = {None: lambda y: y, "relu": lambda y: relu(y, 0.0, None, 0.0), "tanh": tanh}

@@ -1,5 +1,5 @@
-"""The gradient of a bias, alone or behind a ReLU (the forward passes of dense and conv add it themselves)."""
-from .activation import relu_backward
+"""The gradient of a bias, alone or behind an activation (the forward passes of dense and conv add it themselves)."""
+from .activation import relu_backward, tanh_backward
 from .array_module import accumulator
 
 
@@ -12,4 +12,10 @@ def bias_backward(dy):
 def relu_bias_backward(dy, y):
     """y = max(... + b, 0), so dz = dy where y > 0, else 0, and db = Σ dz over all axes but the last.  -> dz, db"""
     dz = relu_backward(dy, y, 0.0, None, 0.0)
+    return dz, bias_backward(dz)
+
+
+def tanh_bias_backward(dy, y):
+    """y = tanh(... + b), so dz = dy (1 - y²), and db = Σ dz over all axes but the last.  -> dz, db"""
+    dz = tanh_backward(dy, y)
     return dz, bias_backward(dz)

@@ -4,7 +4,7 @@ Chellapilla, Puri & Simard 2006, "High performance convolutional neural networks
 N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inputs and F/G outputs.
 """
 from ..shapes import output_size
-from .activation import relu as apply_relu
+from .activation import ACTIVATIONS
 from .array_module import accumulator, get_array_module
 from .windows import crop_image, pad_image, window_elements
 
@@ -40,10 +40,11 @@ def _channels(C, F, groups):
     return [(slice(g * CG, (g + 1) * CG), slice(g * FG, (g + 1) * FG)) for g in range(groups)]
 
 
-def conv2d(x, w, b, strides, padding, dilation, groups, relu=False):
+def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f].
 
-    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image. relu: max(y, 0).
+    x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F); x is 0 outside the image.
+    activation: "relu" or "tanh", of y.
     A cross-correlation, as in every network library: LeCun et al. 1998, sec. II.A. Groups: Krizhevsky et
     al. 2012, sec. 3.5. Dilation: Yu & Koltun 2016, sec. 2.
     """
@@ -61,7 +62,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups, relu=False):
     if b is not None:
         y += b                                   # (N*OH*OW, F) + (F,)
     y = y.reshape(N, OH, OW, F).astype(x.dtype, copy=False)
-    return apply_relu(y, 0.0, None, 0.0) if relu else y
+    return ACTIVATIONS[activation](y)
 
 
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):

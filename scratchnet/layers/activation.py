@@ -14,6 +14,8 @@ class ReLU(Layer):
     the leaky ReLU of Maas et al. 2013; max_value=6: ReLU6. kernels/reference/activation.py: relu; kernels/cpu/activation.py.
     """
 
+    takes_images_innermost = True
+
     def __init__(self, negative_slope=0, max_value=None, threshold=0):
         if negative_slope < 0 or (max_value is not None and max_value < max(threshold, 0)):
             raise ValueError(f"ReLU: expected negative_slope >= 0 and max_value >= threshold, got negative_slope="
@@ -33,6 +35,8 @@ class ReLU(Layer):
 class Tanh(Layer):
     """y = tanh(x), so dL/dx = dL/dy (1 - y²).  kernels/reference/activation.py: tanh; kernels/cpu/activation.py."""
 
+    takes_images_innermost = True
+
     def forward(self, x, training=True):
         y = ops(x).tanh(x)
 
@@ -43,6 +47,8 @@ class Tanh(Layer):
 
 class Sigmoid(Layer):
     """y = 1/(1 + e^-x), so dL/dx = dL/dy y (1 - y).  kernels/reference/activation.py: sigmoid; kernels/cpu/activation.py."""
+
+    takes_images_innermost = True
 
     def forward(self, x, training=True):
         y = ops(x).sigmoid(x)
@@ -80,6 +86,11 @@ BY_NAME = {"linear": Identity, "relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "
 def is_plain_relu(layer):
     """max(x, 0), without a slope, a maximum or a threshold: what batch norms and convolutions can do in their own pass."""
     return type(layer) is ReLU and layer.pieces == (0.0, None, 0.0)
+
+
+def in_one_call(layer):
+    """The name of the activation if convolutions can apply it, and give the bias its gradient, in the call of their own."""
+    return "relu" if is_plain_relu(layer) else "tanh" if type(layer) is Tanh else None
 
 
 def activation_layer(owner, activation):

@@ -19,7 +19,10 @@ class Layer:
 
     What backward needs later it closes over; nothing of a forward is kept on the layer, so one layer may stand in two
     places. Around every forward the engine checks the input, and makes of backward a `Backward`, which runs once.
+    Both receive C-contiguous arrays, unless the class says that it takes_images_innermost too (kernels/cpu/chwn.py).
     """
+
+    takes_images_innermost = False
 
     def __new__(cls, *args, **kwargs):          # here, so that a subclass need not call super().__init__()
         self = super().__new__(cls)

@@ -18,7 +18,10 @@ def checked_shape(layer, shape):
 
 
 def check_array(layer, x, what):
-    """x as a contiguous, native, writeable float array; TypeError for anything that is not a float array."""
+    """x as a contiguous, native, writeable float array; TypeError for anything that is not a float array.
+
+    Where the layer's kernels take it, images may lie innermost in memory (kernels/cpu/chwn.py).
+    """
     if not is_array(x):
         raise TypeError(f"{layer.label()}: {what} must be a NumPy or CuPy array, got {type(x).__name__}; "
                         "convert it with np.asarray(..., dtype='float32')")
@@ -29,11 +32,15 @@ def check_array(layer, x, what):
         if type(x) is not np.ndarray:             # np.matrix, masked arrays: other rules of arithmetic
             raise TypeError(f"{layer.label()}: {what} must be a plain NumPy array, got {type(x).__name__}; "
                             "convert it with np.array(...)")
-        if not x.flags.carray or not x.dtype.isnative:
+        if not (x.flags.carray or layer.takes_images_innermost and _images_innermost(x)) or not x.dtype.isnative:
             x = np.require(x, x.dtype.newbyteorder("="), ["C", "A", "W"])
     elif not x.flags.c_contiguous:
         x = x.copy(order="C")
     return x
+
+
+def _images_innermost(x):
+    return x.ndim == 4 and x.transpose(3, 1, 2, 0).flags.carray
 
 
 def check_operands(layer, x):

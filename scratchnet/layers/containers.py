@@ -18,6 +18,8 @@ class Sequential(Layer):
     same has them run again. Without kernels of its own: it is made of its children's.
     """
 
+    takes_images_innermost = True
+
     def __init__(self, *layers, **named_layers):
         for name, layer in _named(layers, named_layers):
             self.add_child(name, layer)

@@ -13,7 +13,7 @@ Textbook: kernels/reference/conv.py, depthwise.py.  Fast: kernels/cpu/conv.py, d
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_layer, is_plain_relu
+from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import (describe_window, image_shape, pair, padding_argument, positive,
                                         resolve_padding, sliding_shape)
@@ -27,6 +27,8 @@ class Conv2D(Layer):
     right)); of zeros. ValueError where the window does not fit or groups do not divide the channels.
     relu: what a container adds to the pass (fusion.py). kernels/reference/conv.py: conv2d; kernels/cpu/conv.py.
     """
+
+    takes_images_innermost = True
 
     def __init__(self, filters, kernel_size, strides=1, padding="valid", dilation=1, groups=1, use_bias=True,
                  activation=None, kernel_initializer="glorot_uniform", bias_initializer="zeros"):
@@ -55,24 +57,24 @@ class Conv2D(Layer):
         self.bias = self.add_parameter("bias", self.bias_initializer(rng, (self.filters,))) if self.use_bias else None
 
     def forward(self, x, training=True, relu=False):
-        w, b, relu = self.weight.value, self.bias.value if self.use_bias else None, relu or is_plain_relu(self.activation)
+        w, b = self.weight.value, self.bias.value if self.use_bias else None
+        activation = "relu" if relu else in_one_call(self.activation)
         padding = resolve_padding(self.padding, x.shape[1:3], self.kernel_size, self.strides, self.dilation)
         window = (self.strides, padding, self.dilation, self.groups)
-        y = ops(x).conv2d(x, w, b, *window, relu)
-        if not relu:
+        y = ops(x).conv2d(x, w, b, *window, activation)
+        if not activation:
             y, activation_backward = self.activation.run(y, training)
         shape = x.shape
         if not self.weight.trainable:
             x = None
 
         def backward(dy, need_dx=True):
-            needs_db = self.use_bias and self.bias.trainable
-            if relu and needs_db:
-                dy, db = ops(dy).relu_bias_backward(dy, y)
+            if activation:
+                dy, db = getattr(ops(dy), activation + "_bias_backward")(dy, y)
             else:
-                dy = ops(dy).relu_backward(dy, y, 0.0, None, 0.0) if relu else activation_backward(dy)
-                db = ops(dy).bias_backward(dy) if needs_db else None
-            if needs_db:
+                dy = activation_backward(dy)
+                db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None
+            if self.use_bias:
                 self.bias.add_grad(db)
             if x is not None:
                 self.weight.add_grad(ops(dy).conv2d_backward_weights(dy, x, w.shape, *window))

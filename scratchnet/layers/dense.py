@@ -4,7 +4,7 @@ import math
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_layer
+from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import positive
 
@@ -36,14 +36,19 @@ class Dense(Layer):
 
     def forward(self, x, training=True):
         w, b = self.weight.value, self.bias.value if self.use_bias else None
+        activation = in_one_call(self.activation)
         y, activation_backward = self.activation.run(ops(x).dense(x, w, b), training)
         if not self.weight.trainable:
             x = None
 
         def backward(dy, need_dx=True):
-            dy = activation_backward(dy)
-            if self.use_bias and self.bias.trainable:
-                self.bias.add_grad(ops(dy).bias_backward(dy))
+            if activation:
+                dy, db = getattr(ops(dy), activation + "_bias_backward")(dy, y)
+            else:
+                dy = activation_backward(dy)
+                db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None
+            if self.use_bias:
+                self.bias.add_grad(db)
             if x is not None:
                 self.weight.add_grad(ops(dy).dense_backward_weights(dy, x))
             return ops(dy).dense_backward_data(dy, w) if need_dx else None
@@ -58,6 +63,8 @@ class Dense(Layer):
 
 class Flatten(Layer):
     """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back.  No kernel: an array changes its shape."""
+
+    takes_images_innermost = True
 
     def output_shape(self, input_shape):
         return (math.prod(input_shape),)

@@ -17,6 +17,8 @@ class MaxPool2D(Layer):
     kernels/reference/max_pool.py: max_pool2d; kernels/cpu/max_pool.py.
     """
 
+    takes_images_innermost = True
+
     def __init__(self, pool_size, strides=None, padding="valid", dilation=1, ceil_mode=False):
         self.pool_size = pair("MaxPool2D", "pool_size", pool_size)
         self.strides = self.pool_size if strides is None else pair("MaxPool2D", "strides", strides)
@@ -49,6 +51,8 @@ class AvgPool2D(Layer):
     over the edge in ceil_mode is never counted. strides: pool_size unless given.  LeCun et al. 1998, section II.B.
     kernels/reference/avg_pool.py: avg_pool2d; kernels/cpu/avg_pool.py.
     """
+
+    takes_images_innermost = True
 
     def __init__(self, pool_size, strides=None, padding="valid", ceil_mode=False, count_include_pad=False):
         self.pool_size = pair("AvgPool2D", "pool_size", pool_size)

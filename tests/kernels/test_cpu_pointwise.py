@@ -76,12 +76,15 @@ def test_nan_and_infinity_are_not_lost(name):
 
 @EXAMPLES
 @given(SHAPES, SEEDS)
-def test_relu_and_bias_gradient_in_one_pass_are_the_two_one_after_the_other(shape, seed):
+def test_an_activation_and_a_bias_gradient_in_one_pass_are_the_two_one_after_the_other(shape, seed):
     rng = np.random.default_rng(seed)
-    dy, y = normal(rng, *shape), cpu.relu(normal(rng, *shape), 0, None, 0)
-    dz, db = cpu.relu_bias_backward(dy, y)
-    np.testing.assert_array_equal(dz, reference.relu_bias_backward(dy, y)[0])
-    np.testing.assert_array_equal(db, cpu.bias_backward(dz))
+    dy, z = normal(rng, *shape), normal(rng, *shape)
+    for y, function, alone in ((cpu.relu(z, 0, None, 0), "relu_bias_backward", lambda y: cpu.relu_backward(dy, y, 0, None, 0)),
+                               (cpu.tanh(z), "tanh_bias_backward", lambda y: cpu.tanh_backward(dy, y))):
+        dz, db = getattr(cpu, function)(dy, y)
+        np.testing.assert_allclose(dz, alone(y), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(dz, getattr(reference, function)(dy, y)[0], rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(db, cpu.bias_backward(dz))
 
 
 @EXAMPLES

@@ -41,6 +41,7 @@ def calls(N, dtype):
         "dense_backward_weights": ((a(N, 2), rows), dtype),
         "bias_backward": ((x,), dtype),
         "relu_bias_backward": ((x, a(*x.shape)), (dtype, dtype)),
+        "tanh_bias_backward": ((x, a(*x.shape)), (dtype, dtype)),
         "max_pool2d": ((x, *MAX), (dtype, "int32")),
         "max_pool2d_backward": ((pooled, winners, x.shape, *MAX[:4]), dtype),
         "avg_pool2d": ((x, *AVERAGE), dtype),

@@ -43,12 +43,12 @@ def inference_case(*shape, relu=False):
             lambda dy, x, gamma, beta: ref.batch_norm_inference_backward(dy, x, gamma, beta, mean, var, EPSILON, relu))
 
 
-def relu_bias_case(*shape):
+def bias_case(activation, backward_of, *shape):
     def backward(dy, z, b):
-        return ref.relu_bias_backward(dy, forward(z, b))
+        return backward_of(dy, forward(z, b))
 
     def forward(z, b):
-        return np.maximum(z + b, 0)
+        return activation(z + b)
     return [normal(*shape), normal(shape[-1])], forward, backward
 
 
@@ -80,7 +80,8 @@ SMOOTH = {                               # name: (arguments, f(*arguments), back
     "batch_norm_inference of rows": inference_case(4, 3),
     "batch_norm and relu": norm_case(2, 3, 2, 3, relu=True),
     "batch_norm_inference and relu": inference_case(2, 2, 2, 3, relu=True),
-    "bias and relu": relu_bias_case(5, 3),
+    "bias and relu": bias_case(lambda z: np.maximum(z, 0), ref.relu_bias_backward, 5, 3),
+    "bias and tanh": bias_case(np.tanh, ref.tanh_bias_backward, 5, 3),
     "lrn over 1": lrn_case(1),
     "lrn over 4": lrn_case(4),
     "lrn over 5": lrn_case(5),

@@ -1,0 +1,194 @@
+"""Convolutions of few channels over many images, with the images along the vectors (`chwn.py`).
+
+    y[f, oh, ow, n] = b[f] + Σ_{u, v, c} w[u, v, c, f] x[c, oh + u·DH - top, ow + v·DW - left, n]
+
+In one row of y, ow and n are one run of OW·N numbers, and so is what each window element sees of x, W·N to a row: the
+row is a matrix product (F, K) @ (K, OW·N) whose second factor is read in place, wherever its rows begin (`gemm.py`). That
+fills the vectors for LeNet's 1, 6 and 16 channels, where libraries that pad channels to a vector leave most lanes idle. Near
+the left and the right edge some window columns fall outside: such pixels are segments of their own.
+
+The gradient of x is the same convolution of dy with the weights turned round; that of w is made of dot products of runs.
+"""
+from functools import lru_cache
+
+import numpy
+from numba import prange
+from numpy import float32
+
+from ..shapes import output_size
+from . import chwn, memory, threads
+from .bias import NONE, RELU, TANH
+from .column_sums import add_parts
+from .compile import behaved, helper, kernel
+from .exponential import tanh
+from .gather import turn as turned
+from .gemm import add_dots, add_product
+from .tile import LANES, WIDTH
+from .windows import fill
+
+MOST = 16                                        # channels for which this is the fastest way
+RUN = 4 * WIDTH                                  # numbers of each row of y at a time, so that they stay in the L1 cache
+LONGEST = 512 * LANES                            # products of one sum: rounding grows with their number
+
+
+def suits(x_shape, w_shape, strides, groups):
+    """Whether images fill the vectors better than channels, and all runs are contiguous."""
+    N, _, _, C = x_shape
+    return N >= LANES and groups == 1 and tuple(strides) == (1, 1) and max(C, w_shape[3]) <= MOST
+
+
+@lru_cache(maxsize=1024)
+def _starts(x_shape, window, dilation):
+    """(KH·KW·C,): where each window element's number lies in x (C, H, W, N), seen from the window's first place."""
+    N, H, W, C = x_shape
+    u, v, c = numpy.indices((*window, C)).reshape(3, -1)
+    return ((c * H + u * dilation[0]) * W + v * dilation[1]) * N
+
+
+@lru_cache(maxsize=1024)
+def _segments(W, OW, KW, left, dilation, cuts):
+    """(segments, 4): first and last pixel of an output row, and the first and the last of the window's columns that lie
+    inside the image there; last ones excluded. Where all do, the row is cut in so many."""
+    v = numpy.arange(OW)[:, None] - left + numpy.arange(KW) * dilation
+    inside = (0 <= v) & (v < W)
+    first, count = inside.argmax(axis=1), inside.sum(axis=1)
+    edges = [0, *[i for i in range(1, OW) if (first[i], count[i]) != (first[i - 1], count[i - 1])], OW]
+    rows = []
+    for start, end in zip(edges, edges[1:]):
+        pieces = min(cuts, end - start) if count[start] == KW else 1
+        for piece in range(pieces):
+            rows.append((start + piece * (end - start) // pieces, start + (piece + 1) * (end - start) // pieces,
+                         first[start], first[start] + count[start]))
+    return numpy.array(rows, "int64")
+
+
+@helper
+def _rows_inside(oh, top, H, KH, dilation):
+    """u, u_last: the window's rows u <= . < u_last lie inside the image for output row oh."""
+    first = (max(0, top - oh) + dilation - 1) // dilation
+    return first, max(first, min(KH, (H - 1 + top - oh) // dilation + 1))
+
+
+@helper
+def _turns(u, u_last, v, v_last, KW):
+    """In how many turns the window's numbers inside the image are taken: at once, or by rows where columns are missing."""
+    return 1 if v_last - v == KW else u_last - u
+
+
+@helper
+def _elements(turn, u, u_last, v, v_last, KW, C):
+    """k, k_last: the window's numbers of one turn, of (KH, KW, C) in their order."""
+    if v_last - v == KW:
+        return u * KW * C, u_last * KW * C
+    return ((u + turn) * KW + v) * C, ((u + turn) * KW + v_last) * C
+
+
+@helper
+def _activate(y, activation):
+    """y = its activation, in place."""
+    if activation == RELU:
+        for i in range(y.size):
+            y[i] = float32(0) if y[i] < float32(0) else y[i]
+    elif activation == TANH:
+        for i in range(y.size):
+            y[i] = tanh(y[i])
+
+
+@kernel
+def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
+    C, H, W, N = x.shape
+    F, OH, OW, _ = y.shape
+    KH, KW, _, _ = w.shape
+    flat_x, flat_w, flat_y = x.reshape(x.size), w.reshape(w.size), y.reshape(y.size)
+    pieces = segments.shape[0]
+    for task in prange(OH * pieces):
+        oh, piece = task // pieces, task % pieces
+        ow, end, v, v_last = segments[piece]
+        u, u_last = _rows_inside(oh, origin[0], H, KH, dilation[0])
+        corner, out = ((oh - origin[0]) * W + ow - origin[1]) * N, (oh * OW + ow) * N
+        for p in range(0, (end - ow) * N, RUN):
+            P = min(RUN, (end - ow) * N - p)
+            for f in range(F):
+                fill(flat_y, f * OH * OW * N + out + p, P, bias[f])
+            for turn in range(_turns(u, u_last, v, v_last, KW)):
+                k, k_last = _elements(turn, u, u_last, v, v_last, KW, C)
+                add_product(flat_w, k * F, 1, F, flat_x, starts[k:k_last], corner + p, flat_y, out + p, OH * OW * N, F,
+                            k_last - k, P)
+            if activation != NONE:
+                for f in range(F):
+                    first = f * OH * OW * N + out + p
+                    _activate(flat_y[first:first + P], activation)
+
+
+@kernel
+def _weights(dy, x, totals, origin, dilation, starts, segments, window):
+    """totals[part] (K, F) = each thread's own sum over some output rows, in an order that is fixed."""
+    C, H, W, N = x.shape
+    F, OH, OW, _ = dy.shape
+    KH, KW = window
+    flat_x, flat_dy, flat_totals = x.reshape(x.size), dy.reshape(dy.size), totals.reshape(totals.size)
+    parts, K = totals.shape[0], KH * KW * C
+    for part in prange(parts):
+        own, last = part * K * F, (part + 1) * OH // parts
+        fill(flat_totals, own, K * F, float32(0))
+        for piece in range(segments.shape[0]):
+            ow, end, v, v_last = segments[piece]
+            P = (end - ow) * N
+            oh = part * OH // parts
+            while oh < last:
+                u, u_last = _rows_inside(oh, origin[0], H, KH, dilation[0])
+                lines = 1                        # output rows that see all of the window are summed together
+                if u == 0 and u_last == KH:
+                    while oh + lines < last and lines * P < LONGEST and \
+                            oh + lines + (KH - 1) * dilation[0] - origin[0] < H:
+                        lines += 1
+                corner, out = ((oh - origin[0]) * W + ow - origin[1]) * N, (oh * OW + ow) * N
+                for turn in range(_turns(u, u_last, v, v_last, KW)):
+                    k, k_last = _elements(turn, u, u_last, v, v_last, KW, C)
+                    add_dots(flat_x, starts[k:k_last], corner, W * N, flat_dy, out, OH * OW * N, OW * N, flat_totals,
+                             own + k * F, F, k_last - k, F, P, lines)
+                oh += lines
+
+
+def _cuts(rows):
+    """Into how many pieces to cut a row of the image, so that all threads have some."""
+    return -(-2 * threads.threads() // max(1, rows))
+
+
+def _correlate(x, w, bias, shape, origin, dilation, activation=NONE):
+    """The sum above, for a result of this shape (N, OH, OW, F)."""
+    KH, KW, _, _ = w.shape
+    y = chwn.empty(shape)
+    if y.size:
+        _convolve(chwn.as_chwn(x), w, bias, y.transpose(chwn.TURN), origin, dilation, _starts(x.shape, (KH, KW), dilation),
+                  _segments(x.shape[2], shape[2], KW, origin[1], dilation[1], _cuts(shape[1])), activation)
+    return y
+
+
+def conv2d(x, w, b, padding, dilation, activation=None):
+    """x (N, H, W, C), w (KH, KW, C, F), b (F,) or None -> y (N, OH, OW, F), images innermost. activation: "relu", "tanh"."""
+    w, bias = behaved(w), memory.zeros(w.shape[3]) if b is None else behaved(b)
+    OH, OW = (output_size(x.shape[1 + axis], w.shape[axis], 1, padding[axis], dilation[axis]) for axis in range(2))
+    return _correlate(x, w, bias, (len(x), OH, OW, w.shape[3]), (padding[0][0], padding[1][0]), tuple(dilation),
+                      {None: NONE, "relu": RELU, "tanh": TANH}[activation])
+
+
+def conv2d_backward_data(dy, w, x_shape, padding, dilation):
+    """dx = dy convolved with the weights turned by 180 degrees.  dy (N, OH, OW, F) -> dx (N, H, W, C), images innermost."""
+    w = behaved(w)
+    origin = tuple(dilation[axis] * (w.shape[axis] - 1) - padding[axis][0] for axis in range(2))
+    return _correlate(dy, turned(w), memory.zeros(w.shape[2]), x_shape, origin, tuple(dilation))
+
+
+def conv2d_backward_weights(dy, x, w_shape, padding, dilation):
+    """dw[u, v, c, f] = Σ over all pixels and images.  dy (N, OH, OW, F), x (N, H, W, C) -> dw (KH, KW, C, F)."""
+    KH, KW, _, _ = w_shape
+    OH, OW = dy.shape[1:3]
+    dw = memory.zeros(w_shape)
+    if dy.size:
+        totals = memory.empty((threads.chunks(OH), *w_shape))
+        _weights(chwn.as_chwn(dy), chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]), tuple(dilation),
+                 _starts(x.shape, (KH, KW), tuple(dilation)), _segments(x.shape[2], OW, KW, padding[1][0], dilation[1], 1),
+                 (KH, KW))
+        add_parts(totals, dw)
+    return dw

@@ -1,0 +1,194 @@
+"""Arrays with the images innermost in memory: who makes them, who hands them on, and that nobody computes anything else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet.kernels import cpu, reference
+from scratchnet.kernels.cpu import bias, chwn, conv_images
+
+# N, H, W, C, F, window, padding, dilation: batches and rows of whole vectors and not, edges on all sides
+CASES = {
+    "LeNet's first": (64, 12, 12, 1, 6, (5, 5), ((0, 0), (0, 0)), (1, 1)),
+    "LeNet's second": (64, 9, 9, 6, 16, (5, 5), ((0, 0), (0, 0)), (1, 1)),
+    "a broken vector of images": (37, 9, 8, 3, 7, (3, 2), ((1, 2), (0, 1)), (2, 1)),
+    "a window larger than the image": (16, 4, 4, 2, 3, (5, 5), ((2, 2), (2, 2)), (1, 1)),
+    "dilation, uneven padding": (33, 7, 9, 16, 9, (3, 5), ((0, 3), (4, 1)), (1, 2)),
+    "padding beyond the window": (17, 2, 3, 2, 2, (3, 3), ((3, 3), (4, 3)), (1, 1)),
+    "one pixel": (20, 1, 1, 5, 5, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "long sums": (70, 16, 16, 2, 13, (3, 3), ((1, 1), (1, 1)), (1, 1)),
+}
+
+
+def turned(x):
+    """x, its images innermost in memory."""
+    return np.ascontiguousarray(x.transpose(3, 1, 2, 0)).transpose(3, 1, 2, 0)
+
+
+def draw(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)
+
+
+def distance(got, exact):
+    return np.linalg.norm(got - exact) / np.linalg.norm(exact)
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request):
+    N, H, W, C, F, window, padding, dilation = request.param
+    return draw(N, H, W, C), draw(*window, C, F), draw(F), ((1, 1), padding, dilation, 1)
+
+
+@pytest.fixture(params=[1, 2, 5])
+def workers(request, monkeypatch):
+    """Parts as for so many threads, whatever the machine has."""
+    many = SimpleNamespace(threads=lambda: request.param, chunks=lambda size, least=1: max(1, min(request.param, size // least)))
+    for module in (conv_images, bias):
+        monkeypatch.setattr(module, "threads", many)
+
+
+@pytest.mark.parametrize("order", [np.ascontiguousarray, turned], ids=["channels innermost", "images innermost"])
+def test_all_passes_are_those_of_the_reference(case, order, workers):
+    x, w, b, geometry = case
+    exact = [a.astype("float64") for a in (x, w, b)]
+    y = cpu.conv2d(order(x), w, b, *geometry)
+    assert distance(y, reference.conv2d(*exact, *geometry)) < 1e-6
+    dy = draw(*y.shape)
+    dx = cpu.conv2d_backward_data(order(dy), w, x.shape, *geometry)
+    assert distance(dx, reference.conv2d_backward_data(dy.astype("float64"), exact[1], x.shape, *geometry)) < 1e-6
+    dw = cpu.conv2d_backward_weights(order(dy), order(x), w.shape, *geometry)
+    assert distance(dw, reference.conv2d_backward_weights(dy.astype("float64"), exact[0], w.shape, *geometry)) < 1e-6
+
+
+def test_convolutions_of_few_channels_put_images_innermost(case):
+    x, w, b, geometry = case
+    assert conv_images.suits(x.shape, w.shape, (1, 1), 1)
+    y = cpu.conv2d(x, w, b, *geometry)
+    assert y.transpose(3, 1, 2, 0).flags.c_contiguous
+    assert cpu.conv2d_backward_data(y, w, x.shape, *geometry).transpose(3, 1, 2, 0).flags.c_contiguous
+
+
+def test_strides_and_groups_go_another_way():
+    x = draw(32, 9, 9, 4)
+    for w, strides, groups in ((draw(3, 3, 4, 8), (2, 1), 1), (draw(3, 3, 4, 8), (1, 2), 1), (draw(3, 3, 2, 8), (1, 1), 2)):
+        geometry = (strides, ((1, 0), (0, 1)), (1, 1), groups)
+        y = cpu.conv2d(turned(x), w, None, *geometry)
+        exact = reference.conv2d(x.astype("float64"), w.astype("float64"), None, *geometry)
+        assert distance(y, exact) < 1e-6 and y.flags.c_contiguous
+
+
+def test_an_activation_is_in_the_same_call(case):
+    x, w, b, geometry = case
+    y = cpu.conv2d(x, w, b, *geometry)
+    assert np.array_equal(cpu.conv2d(x, w, b, *geometry, "relu"), np.maximum(y, 0))
+    np.testing.assert_allclose(cpu.conv2d(x, w, b, *geometry, "tanh"), np.tanh(y), atol=5e-7)
+
+
+def test_no_result_reads_uninitialised_memory(case, monkeypatch):
+    x, w, b, geometry = case
+
+    def poisoned(shape, dtype=np.float32):
+        return np.full(shape, np.nan, dtype)
+    monkeypatch.setattr(conv_images.memory, "empty", poisoned)
+    y = cpu.conv2d(x, w, b, *geometry)
+    dx = cpu.conv2d_backward_data(y, w, x.shape, *geometry)
+    dw = cpu.conv2d_backward_weights(y, x, w.shape, *geometry)
+    assert all(np.isfinite(result).all() for result in (y, dx, dw))
+
+
+@pytest.mark.parametrize("shape", [(64, 5, 7, 1), (17, 3, 5, 2), (16, 1, 16, 1), (48, 7, 3, 5), (3, 2, 2, 2), (33, 4, 8, 16)])
+def test_a_copy_with_the_images_innermost_is_the_same_array(shape):
+    x = draw(*shape)
+    assert np.array_equal(chwn.as_chwn(x), x.transpose(3, 1, 2, 0))
+    assert chwn.as_chwn(turned(x)).flags.c_contiguous and np.array_equal(chwn.as_chwn(turned(x)), x.transpose(3, 1, 2, 0))
+
+
+def test_a_matrix_is_transposed():
+    for shape in ((400, 120), (3, 50), (17, 16), (1, 5)):
+        w = draw(*shape)
+        assert np.array_equal(chwn.transpose(w), w.T) and chwn.transpose(w).flags.c_contiguous
+
+
+WINDOWS = ((2, 2), (2, 2), ((0, 0), (0, 0)))
+OVERLAPPING = ((3, 2), (2, 1), ((1, 1), (0, 1)))
+POINTWISE = [
+    (cpu.tanh, 1, ()), (cpu.sigmoid, 1, ()), (cpu.relu, 1, (0.1, 6.0, 0.0)),
+    (cpu.tanh_backward, 2, ()), (cpu.sigmoid_backward, 2, ()), (cpu.relu_backward, 2, (0.1, 6.0, 0.0)),
+    (cpu.avg_pool2d, 1, (*WINDOWS, False, True)), (cpu.avg_pool2d, 1, (*OVERLAPPING, False, True)),
+]
+
+
+@pytest.mark.parametrize("shape", [(20, 6, 8, 3), (64, 4, 4, 40)])
+@pytest.mark.parametrize("function, inputs, arguments", POINTWISE)
+def test_who_does_not_look_at_images_or_channels_hands_the_order_on(function, inputs, arguments, shape):
+    arrays = [draw(*shape) + i for i in range(inputs)]
+    expected = function(*arrays, *arguments)
+    got = function(*[turned(array) for array in arrays], *arguments)
+    assert chwn.is_chwn(got) and not chwn.is_chwn(expected)
+    np.testing.assert_allclose(got, expected, rtol=2e-6, atol=1e-7)
+    if inputs == 2:                              # a gradient in the other order follows what the forward pass has left
+        mixed = function(arrays[0], turned(arrays[1]), *arguments)
+        assert chwn.is_chwn(mixed) and np.array_equal(mixed, got)
+
+
+@pytest.mark.parametrize("shape", [(20, 6, 8, 3), (64, 4, 4, 40)])
+@pytest.mark.parametrize("window", [WINDOWS, OVERLAPPING])
+def test_pools_have_the_same_gradient_in_both_orders(shape, window):
+    x = draw(*shape)
+    y = cpu.avg_pool2d(x, *window, False, True)
+    dy = draw(*y.shape)
+    expected = cpu.avg_pool2d_backward(dy, x.shape, *window, False, True)
+    got = cpu.avg_pool2d_backward(turned(dy), x.shape, *window, False, True)
+    assert chwn.is_chwn(got)
+    np.testing.assert_allclose(got, expected, rtol=2e-6, atol=1e-7)
+    best, winners = cpu.max_pool2d(x, *window, (1, 1), False)
+    best_turned, winners_turned = cpu.max_pool2d(turned(x), *window, (1, 1), False)
+    assert np.array_equal(best, best_turned) and np.array_equal(winners, winners_turned) and chwn.is_chwn(best_turned)
+    expected = cpu.max_pool2d_backward(dy, winners, x.shape, *window, (1, 1))
+    for gradient in (dy, turned(dy)):
+        got = cpu.max_pool2d_backward(gradient, winners_turned, x.shape, *window, (1, 1))
+        assert chwn.is_chwn(got)
+        np.testing.assert_allclose(got, expected, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(20, 6, 8, 3), (64, 4, 4, 40), (16, 1, 2, 1), (100, 40, 40, 2)])
+def test_sums_for_a_bias(shape, workers):
+    dy = turned(draw(*shape))
+    np.testing.assert_allclose(cpu.bias_backward(dy), dy.sum(axis=(0, 1, 2), dtype="float64"), rtol=1e-5, atol=1e-3)
+    y = turned(draw(*shape) + 0.1)
+    for function in "relu_bias_backward", "tanh_bias_backward":
+        dz, db = getattr(cpu, function)(dy, y)
+        np.testing.assert_allclose(dz, getattr(reference, function)(dy, y)[0], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(db, dz.sum(axis=(0, 1, 2), dtype="float64"), rtol=1e-5, atol=1e-3)
+
+
+class Contiguous(sn.Layer):
+    """A layer of a user's own, which has been promised C-contiguous arrays."""
+
+    def forward(self, x, training=True):
+        assert x.flags.c_contiguous
+
+        def backward(dy, need_dx=True):
+            assert dy.flags.c_contiguous
+            return dy
+        return x, backward
+
+
+def test_a_layer_of_ones_own_receives_contiguous_arrays():
+    model = sn.Sequential(sn.Conv2D(4, 3), Contiguous(), sn.Conv2D(3, 3), sn.AvgPool2D(2), Contiguous(), sn.Flatten())
+    model.init(0, (8, 8, 1))
+    y, backward = model.forward(draw(32, 8, 8, 1))
+    backward(np.ones_like(y))
+
+
+@pytest.mark.parametrize("pool", [sn.AvgPool2D, sn.MaxPool2D])
+def test_a_network_of_few_channels_keeps_the_order_all_the_way(pool):
+    model = sn.Sequential(sn.Conv2D(4, 3, activation="tanh"), pool(2), sn.Conv2D(6, 3, padding="same"), sn.ReLU(), pool(2))
+    model.init(0, (14, 14, 1))
+    orders = []
+    with sn.watch(lambda path, when, *arrays: orders.append((path, when, chwn.is_chwn(arrays[0])))):
+        y, backward = model.forward(draw(32, 14, 14, 1))
+        backward(turned(np.ones_like(y)))
+    assert [order for order in orders if not order[2]] == []
