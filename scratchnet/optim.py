@@ -12,7 +12,8 @@ from scratchnet.backend import array_like, array_module, ops, to_host
 class _Optimizer:
     """parameters: {name: Parameter}, as model.parameters() gives them. `lr` may be assigned before every step.
 
-    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(name, value, gradient).
+    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(kernels, step, names, values,
+    gradients), for all parameters at once that have been updated as often and lie on one device.
     """
 
     FRACTIONS = ("momentum", "rho", "beta1", "beta2")     # settings that must stay below 1
@@ -33,21 +34,27 @@ class _Optimizer:
 
     def step(self):
         """Update every parameter that has a gradient, then clear the gradients."""
+        together = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
-                self.steps[name] = self.steps.get(name, 0) + 1
-                self.update(name, parameter.value, parameter.grad)
+                step = self.steps[name] = self.steps.get(name, 0) + 1
+                together.setdefault((ops(parameter.value), step), []).append(name)
+        for (kernels, step), names in together.items():
+            parameters = [self.parameters[name] for name in names]
+            self.update(kernels, step, names, [p.value for p in parameters], [p.grad for p in parameters])
+            for parameter in parameters:
                 parameter.version += 1
                 parameter.clear_grad()
 
-    def slot(self, slot, name, value):
-        """The state array `slot` of parameter `name`: zeros at first, always on the device of its value."""
+    def slot(self, slot, names, values):
+        """The state arrays `slot` of the parameters: zeros at first, always on the device of their values."""
         arrays = self.slots.setdefault(slot, {})
-        if name not in arrays:
-            arrays[name] = array_module(value).zeros_like(value)
-        elif type(arrays[name]) is not type(value) or arrays[name].dtype != value.dtype:
-            arrays[name] = array_like(value, to_host(arrays[name]))
-        return arrays[name]
+        for name, value in zip(names, values):
+            if name not in arrays:
+                arrays[name] = array_module(value).zeros_like(value)
+            elif type(arrays[name]) is not type(value) or arrays[name].dtype != value.dtype:
+                arrays[name] = array_like(value, to_host(arrays[name]))
+        return [arrays[name] for name in names]
 
     def config(self):
         """The settings as a dict that JSON can hold."""
@@ -92,10 +99,10 @@ class SGD(_Optimizer):
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0; 0.9 is usual")
 
-    def update(self, name, w, g):
+    def update(self, kernels, step, names, w, g):
         momentum = self.settings["momentum"]
-        velocity = self.slot("velocity", name, w) if momentum else None
-        ops(w).sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
+        velocity = self.slot("velocity", names, w) if momentum else None
+        kernels.sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
 
 
 class RMSProp(_Optimizer):
@@ -110,12 +117,12 @@ class RMSProp(_Optimizer):
         super().__init__(parameters, lr, rho=rho, momentum=momentum, epsilon=epsilon, centered=bool(centered),
                          weight_decay=weight_decay)
 
-    def update(self, name, w, g):
+    def update(self, kernels, step, names, w, g):
         s = self.settings
-        velocity = self.slot("velocity", name, w) if s["momentum"] else None
-        mean = self.slot("mean", name, w) if s["centered"] else None
-        ops(w).rmsprop(w, g, self.slot("square", name, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
-                       s["momentum"], s["weight_decay"])
+        velocity = self.slot("velocity", names, w) if s["momentum"] else None
+        mean = self.slot("mean", names, w) if s["centered"] else None
+        kernels.rmsprop(w, g, self.slot("square", names, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
+                        s["momentum"], s["weight_decay"])
 
 
 class Adam(_Optimizer):
@@ -129,10 +136,10 @@ class Adam(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, name, w, g):
+    def update(self, kernels, step, names, w, g):
         s = self.settings
-        ops(w).adam(w, g, self.slot("m", name, w), self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],
-                    s["beta2"], s["epsilon"], s["weight_decay"])
+        kernels.adam(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+                     s["epsilon"], s["weight_decay"])
 
 
 class AdamW(_Optimizer):
@@ -143,7 +150,7 @@ class AdamW(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, name, w, g):
+    def update(self, kernels, step, names, w, g):
         s = self.settings
-        ops(w).adamw(w, g, self.slot("m", name, w), self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],
-                     s["beta2"], s["epsilon"], s["weight_decay"])
+        kernels.adamw(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+                      s["epsilon"], s["weight_decay"])

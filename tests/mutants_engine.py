@@ -64,19 +64,23 @@ rows("scratchnet/losses.py", "tests/test_losses.py",
 rows("scratchnet/optim.py", "tests/test_optim.py::test_frozen_parameters_are_left_alone_weight_decay_included",
      ("weight decay on frozen parameters",
       "if parameter.grad is not None:",
-      "if parameter.grad is None:\n                self.update(name, parameter.value, 0 * parameter.value)\n"
+      "if parameter.grad is None:\n"
+      "                self.update(ops(parameter.value), 1, [name], [parameter.value], [0 * parameter.value])\n"
       "            else:"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients_and_clears_them",
      ("gradients kept after a step", "parameter.clear_grad()", "pass"))
+rows("scratchnet/optim.py", "tests/test_optim.py::test_parameters_updated_more_often_than_others_have_their_own_corrections",
+     ("one number of steps for all", "together.setdefault((ops(parameter.value), step), [])",
+      "together.setdefault((ops(parameter.value), max(self.steps.values())), [])"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
      ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
      ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
-     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                       s["momentum"]',
-      's["momentum"], s["epsilon"],\n                       s["rho"]'),
+     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                        s["momentum"]',
+      's["momentum"], s["epsilon"],\n                        s["rho"]'),
      ("Adam always at its first step",
-      'self.slot("v", name, w), self.steps[name], self.lr, s["beta1"],\n                    s["beta2"]',
-      'self.slot("v", name, w), 1, self.lr, s["beta1"],\n                    s["beta2"]'))
+      'self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],\n                     s["epsilon"]',
+      'self.slot("v", names, w), 1, self.lr, s["beta1"], s["beta2"],\n                     s["epsilon"]'))
 rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
      ("the last partial batch dropped", "len(order), self.batch_size)",
       "len(order) - self.batch_size + 1, self.batch_size)"),

@@ -161,7 +161,7 @@ rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_an
      ("x read as its transpose in dw", "_product(x.reshape(-1), 1, IN,", "_product(x.reshape(-1), len(x), 1,"),
      ("w not transposed in dx", "transpose(w).reshape(-1)", "w.reshape(-1)"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
-     ("sum over one axis too few", "else behaved(dy)", "else behaved(dy[0])"))
+     ("sum over one axis too few", "else contiguous(dy)", "else contiguous(dy[0])"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",
      ("the last, shorter row of lanes lost", "return -(-size // lanes), lanes", "return size // lanes, lanes"),
      ("unbiased variance", "square / M - distance", "square / max(1, M - 1) - distance"),
@@ -293,5 +293,9 @@ rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_optimise
       "v = momentum * velocity[i] + (float32(1) - momentum) * g"),
      ("Adam's first moment biased", "float(lr) / (1 - float(beta1) ** int(step))", "float(lr)"),
      ("AdamW's decay without lr", "float(lr) * float(weight_decay))", "float(weight_decay))"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_lists_of_arrays_are_updated_as_each_of_them",
+     ("the first block of each parameter only", "for first in range(0, size, BLOCK)]", "for first in range(0, 1)]"),
+     ("the first parameter's state for all", "_piece(arrays, 2, task), _piece(arrays, 3, task)\n        for",
+      "_piece(arrays, 2, (0, task[1], task[2])), _piece(arrays, 3, task)\n        for"))
 rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_a_variance_rounded_below_zero_is_zero",
      ("a variance rounded below zero", "s = float32(0) if s < 0 else s  ", "s = s  "))

@@ -123,6 +123,21 @@ def test_frozen_parameters_are_left_alone_weight_decay_included():
     assert [key for key, array in m.state_dict().items() if not np.array_equal(before[key], array)] == ["b.weight", "b.bias"]
 
 
+def test_parameters_updated_more_often_than_others_have_their_own_corrections():
+    first, late = Parameter(np.zeros(3, np.float32)), Parameter(np.zeros(3, np.float32))
+    optimizer = sn.Adam({"first": first, "late": late}, lr=0.1)
+    first.add_grad(np.ones(3, np.float32))
+    optimizer.step()
+    before = first.value.copy()
+    for parameter in (first, late):
+        parameter.add_grad(np.full(3, 2, np.float32))
+    optimizer.step()
+    np.testing.assert_allclose(late.value, -0.1, rtol=1e-6)                  # the first step of Adam is lr long
+    m, v = (0.9 * 0.1 + 0.2) / (1 - 0.9 ** 2), (0.999 * 0.001 + 0.004) / (1 - 0.999 ** 2)
+    np.testing.assert_allclose(first.value - before, -0.1 * m / np.sqrt(v), rtol=1e-5)
+    assert optimizer.steps == {"first": 2, "late": 1}
+
+
 def test_lr_may_be_assigned_before_each_step():
     m = model()
     optimizer = sn.SGD(m.parameters(), lr=0.1)

@@ -12,7 +12,7 @@ from numpy import float32, uint64
 
 from ..shapes import output_size as windows_on_axis
 from . import memory, threads
-from .chwn import in_one_order
+from .chwn import in_one_order, is_chwn
 from .compile import behaved, helper, kernel, light_kernel
 from .vector import LANES, load, plus, store, times, whole_pixels
 
@@ -56,14 +56,19 @@ def _weighted_sums(x, row_sources, row_weights, sources, weights, lines, y):
 
 
 @light_kernel
-def _tiles(x, KH, KW, elements, y):
-    """y = the mean of each KH x KW tile of x, whose elements lie so far behind its corner.  x, y (N, H, W, C)"""
+def _tiles(x, KH, KW, elements, y, rows_first):
+    """y = the mean of each KH x KW tile of x, whose elements lie so far behind its corner.  x, y (N, H, W, C)
+
+    rows_first: the first rows of all images before the second ones, so that each thread is given those it has made
+    (`conv_images.py`).
+    """
     N, OH, OW, C = y.shape
     _, H, W, _ = x.shape
     share, pixels, means = float32(1 / elements.size), x.reshape(-1), y.reshape(-1)
     whole = whole_pixels(OW, C)
     for task in prange(N * OH):
-        corner, mean = (task // OH * H + task % OH * KH) * W * C, task * OW * C
+        n, oh = (task % N, task // N) if rows_first else (task // OH, task % OH)
+        corner, mean = (n * H + oh * KH) * W * C, (n * OH + oh) * OW * C
         for ow in range(OW):
             if ow < whole:
                 for c in range(0, C, LANES):
@@ -82,7 +87,7 @@ def _tiles(x, KH, KW, elements, y):
 
 
 @light_kernel
-def _tiles_backward(dy, KH, KW, dx):
+def _tiles_backward(dy, KH, KW, dx, rows_first):
     """dx = dy / (KH·KW) all over each tile, 0 where the last tile ends before the image.  dy, dx (N, H, W, C)
 
     The first row of a row of tiles is made of vectors, the others are its copies.
@@ -92,7 +97,8 @@ def _tiles_backward(dy, KH, KW, dx):
     share, gradients, pixels = float32(1 / (KH * KW)), dy.reshape(-1), dx.reshape(-1)
     whole, row = whole_pixels(OW, C), W * C
     for task in prange(N * OH):
-        first, source = (task // OH * H + task % OH * KH) * row, task * OW * C
+        n, oh = (task % N, task // N) if rows_first else (task // OH, task % OH)
+        first, source = (n * H + oh * KH) * row, (n * OH + oh) * OW * C
         at = first
         for ow in range(OW):
             for kw in range(KW):
@@ -111,8 +117,8 @@ def _tiles_backward(dy, KH, KW, dx):
             copy = pixels[first + kh * row:first + (kh + 1) * row]
             for i in range(copy.size):
                 copy[i] = model[i]
-        if task % OH == OH - 1:
-            for i in range(first + KH * row, (task // OH + 1) * H * row):
+        if oh == OH - 1:
+            for i in range(first + KH * row, (n + 1) * H * row):
                 pixels[i] = 0
 
 
@@ -174,30 +180,28 @@ def _side_by_side(pool_size, strides, padding, ceil_mode):
 
 def avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     """y = (Σ over the window) / (number of its elements).  x (N, H, W, C) -> y (N, OH, OW, C)."""
+    rows_first = int(is_chwn(x))
     [x], back = in_one_order(x)                  # which axis is the images' and which the channels' does not matter
-    return back(_avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad))
-
-
-def _avg_pool2d(x, pool_size, strides, padding, ceil_mode, count_include_pad):
     N, H, W, C = x.shape
     OH = windows_on_axis(H, pool_size[0], strides[0], padding[0], 1, ceil_mode)
     OW = windows_on_axis(W, pool_size[1], strides[1], padding[1], 1, ceil_mode)
     if _side_by_side(pool_size, strides, padding, ceil_mode):
         y = memory.empty((N, OH, OW, C))
         elements = numpy.arange(pool_size[0])[:, None] * (W * C) + numpy.arange(pool_size[1]) * C
-        _tiles(x, *pool_size, elements.reshape(-1), y)
-        return y
+        _tiles(x, *pool_size, elements.reshape(-1), y, rows_first)
+        return back(y)
     axes = _axes(x.shape, pool_size, strides, padding, ceil_mode, count_include_pad)
-    return _average(x, (N, OH, OW, C), False, *axes)
+    return back(_average(x, (N, OH, OW, C), False, *axes))
 
 
 def avg_pool2d_backward(dy, x_shape, pool_size, strides, padding, ceil_mode, count_include_pad):
     """dx = Σ dy / (number of elements) over the windows that cover the element."""
+    rows_first = int(is_chwn(dy))
     [dy], back = in_one_order(dy)
     x_shape = (*dy.shape[:1], *x_shape[1:3], *dy.shape[3:])
     if _side_by_side(pool_size, strides, padding, ceil_mode):
         dx = memory.empty(x_shape) if dy.size else memory.zeros(x_shape)
-        _tiles_backward(dy, *pool_size, dx)
+        _tiles_backward(dy, *pool_size, dx, rows_first)
         return back(dx)
     return back(_average(dy, x_shape, True, *_axes(x_shape, pool_size, strides, padding, ceil_mode, count_include_pad)))
 

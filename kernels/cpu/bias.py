@@ -4,7 +4,7 @@ from numba import prange
 from numpy import float32, uint64
 
 from . import memory, threads
-from .chwn import TURN, as_chwn, is_chwn
+from .chwn import TURN, as_chwn, contiguous, is_chwn
 from .column_sums import LANES, long_rows
 from .compile import behaved, helper, light_kernel
 
@@ -87,7 +87,7 @@ def tanh_bias_backward(dy, y):
 def _summed(dy, y, activation):
     """dz, an array like y, or dy itself where there is no activation, and db (C,), always summed in the same order."""
     rows_are_channels, C = is_chwn(dy if y is None else y), dy.shape[-1]
-    dy = as_chwn(dy) if rows_are_channels else behaved(dy)
+    dy = as_chwn(dy) if rows_are_channels else contiguous(dy)
     y = dy if y is None else y.transpose(TURN) if rows_are_channels else behaved(y)
     dz = dy if activation == NONE else memory.empty(dy.shape)
     flat = dy.reshape(-1), y.reshape(-1), activation, dz.reshape(-1)

@@ -11,6 +11,7 @@ import numpy
 from ..shapes import output_size
 from . import conv_images, conv_planes, memory, winograd
 from .activation import ACTIVATIONS
+from .chwn import TURN, as_chwn, contiguous
 from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, turn
@@ -58,6 +59,11 @@ def _taps_of_phase(window, strides, dilation, origin, phase):
     return down[reach] // strides[0], right[reach] // strides[1], number[reach]
 
 
+def conv2d_input(x, w_shape, strides, padding, dilation, groups):
+    """x as both passes that read it want it in memory: for who keeps it until the second one."""
+    return as_chwn(x).transpose(TURN) if conv_images.suits(x.shape, w_shape, strides, groups) else contiguous(x)
+
+
 def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f].
 
@@ -69,7 +75,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     N, H, W, C = x.shape
     if conv_images.suits(x.shape, w.shape, strides, groups):
         return conv_images.conv2d(x, w, b, padding, dilation, activation)
-    x = behaved(x)
+    x = contiguous(x)
     if suits_planes(w.shape, C, dilation, groups):
         return ACTIVATIONS[activation](conv_planes.conv2d(x, w, b, strides, padding, dilation, groups))
     OH = output_size(H, KH, strides[0], padding[0], dilation[0])
@@ -98,7 +104,7 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     """
     if conv_images.suits(x_shape, w.shape, strides, groups):
         return conv_images.conv2d_backward_data(dy, w, x_shape, padding, dilation)
-    dy, w = behaved(dy), behaved(w)
+    dy, w = contiguous(dy), behaved(w)
     KH, KW, CG, F = w.shape
     if 2 * CG <= LANES or F // groups < FEW_DEEP:
         return conv_planes.conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups)
@@ -129,7 +135,7 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     """
     if conv_images.suits(x.shape, w_shape, strides, groups):
         return conv_images.conv2d_backward_weights(dy, x, w_shape, padding, dilation)
-    dy, x = behaved(dy), behaved(x)
+    dy, x = contiguous(dy), contiguous(x)
     KH, KW, CG, F = w_shape
     if suits_planes(w_shape, x.shape[3], dilation, groups) or F // groups <= LANES and CG <= FEW:
         return conv_planes.conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups)

@@ -26,15 +26,15 @@ from .gemm import add_dots, add_product
 from .tile import LANES, WIDTH
 from .windows import fill
 
-MOST = 16                                        # channels for which this is the fastest way
+FEW, MOST = 16, 32                               # channels for which this is the fastest way: one side's, the other's
 RUN = 4 * WIDTH                                  # numbers of each row of y at a time, so that they stay in the L1 cache
 LONGEST = 512 * LANES                            # products of one sum: rounding grows with their number
 
 
 def suits(x_shape, w_shape, strides, groups):
     """Whether images fill the vectors better than channels, and all runs are contiguous."""
-    N, _, _, C = x_shape
-    return N >= LANES and groups == 1 and tuple(strides) == (1, 1) and max(C, w_shape[3]) <= MOST
+    (N, _, _, C), F = x_shape, w_shape[3]
+    return N >= LANES and groups == 1 and tuple(strides) == (1, 1) and min(C, F) <= FEW and max(C, F) <= MOST
 
 
 @lru_cache(maxsize=1024)

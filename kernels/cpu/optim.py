@@ -1,55 +1,108 @@
 """Optimiser updates, one pass each, in place on the value and its state, which starts at zero; PyTorch's rules.
 
-Any shape. `lr` is a Python float or a 0-d array, `step` (from 1) an int or a 0-d array.
+Any shape; or lists of arrays, a parameter each, for a network at once: one launch for all its parameters, which lie
+anywhere in memory, so the kernels find them by their addresses. `lr` is a Python float or a 0-d array, `step` (from 1) an int
+or a 0-d array.
 """
-from numba import prange
+from functools import lru_cache
+
+import numpy
+from llvmlite import ir
+from numba import carray, prange, types
+from numba.extending import intrinsic
 from numpy import float32, sqrt
 
-from .compile import behaved, in_place, light_kernel
+from .compile import behaved, helper, in_place, kernel
+
+BLOCK = 8192                                     # elements of a task
 
 
-@light_kernel
-def _sgd(value, grad, velocity, has_velocity, lr, momentum, nesterov, weight_decay):
+@intrinsic
+def _pointer(context, address):
+    def generate(_, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
+    return types.CPointer(types.float32)(types.intp), generate
+
+
+@helper
+def _piece(arrays, array, task):
+    """The elements of a task, of one of the arrays of its parameter.  arrays (parameters, arrays): addresses."""
+    parameter, first, count = task
+    return carray(_pointer(arrays[parameter, array] + 4 * first), (count,))
+
+
+@kernel
+def _sgd(arrays, tasks, has_velocity, lr, momentum, nesterov, weight_decay):
+    """arrays: value, gradient, velocity."""
     lr, momentum, weight_decay = float32(lr), float32(momentum), float32(weight_decay)
-    for i in prange(value.size):
-        g = grad[i] + weight_decay * value[i] if weight_decay != 0 else grad[i]
-        if has_velocity:
-            v = momentum * velocity[i] + g
-            velocity[i] = v
-            g = g + momentum * v if nesterov else v
-        value[i] -= lr * g
+    for index in prange(len(tasks)):
+        task = tasks[index, 0], tasks[index, 1], tasks[index, 2]
+        value, grad, velocity = _piece(arrays, 0, task), _piece(arrays, 1, task), _piece(arrays, 2, task)
+        for i in range(value.size):
+            g = grad[i] + weight_decay * value[i] if weight_decay != 0 else grad[i]
+            if has_velocity:
+                v = momentum * velocity[i] + g
+                velocity[i] = v
+                g = g + momentum * v if nesterov else v
+            value[i] -= lr * g
 
 
-@light_kernel
-def _rmsprop(value, grad, square, velocity, has_velocity, mean, has_mean, lr, rho, epsilon, momentum, weight_decay):
+@kernel
+def _rmsprop(arrays, tasks, has_velocity, has_mean, lr, rho, epsilon, momentum, weight_decay):
+    """arrays: value, gradient, square, velocity, mean."""
     lr, momentum, weight_decay, epsilon = float32(lr), float32(momentum), float32(weight_decay), float32(epsilon)
     old, new = float32(rho), float32(1 - rho)
-    for i in prange(value.size):
-        g = grad[i] + weight_decay * value[i] if weight_decay != 0 else grad[i]
-        s = old * square[i] + new * g * g
-        square[i] = s
-        if has_mean:
-            m = old * mean[i] + new * g
-            mean[i] = m
-            s -= m * m
-            s = float32(0) if s < 0 else s       # rounding may leave a variance below zero
-        g = g / (sqrt(s) + epsilon)
-        if has_velocity:
-            g = momentum * velocity[i] + g
-            velocity[i] = g
-        value[i] -= lr * g
+    for index in prange(len(tasks)):
+        task = tasks[index, 0], tasks[index, 1], tasks[index, 2]
+        value, grad, square = _piece(arrays, 0, task), _piece(arrays, 1, task), _piece(arrays, 2, task)
+        velocity, mean = _piece(arrays, 3, task), _piece(arrays, 4, task)
+        for i in range(value.size):
+            g = grad[i] + weight_decay * value[i] if weight_decay != 0 else grad[i]
+            s = old * square[i] + new * g * g
+            square[i] = s
+            if has_mean:
+                m = old * mean[i] + new * g
+                mean[i] = m
+                s -= m * m
+                s = float32(0) if s < 0 else s   # rounding may leave a variance below zero
+            g = g / (sqrt(s) + epsilon)
+            if has_velocity:
+                g = momentum * velocity[i] + g
+                velocity[i] = g
+            value[i] -= lr * g
 
 
-@light_kernel
-def _adam(value, grad, m, v, rate, unbias, beta1, beta2, epsilon, l2, decay):
+@kernel
+def _adam(arrays, tasks, rate, unbias, beta1, beta2, epsilon, l2, decay):
+    """arrays: value, gradient, m, v."""
     rate, unbias, epsilon = float32(rate), float32(unbias), float32(epsilon)
     old1, new1, old2, new2 = float32(beta1), float32(1 - beta1), float32(beta2), float32(1 - beta2)
     l2, keep = float32(l2), float32(1 - decay)
-    for i in prange(value.size):
-        g = grad[i] + l2 * value[i] if l2 != 0 else grad[i]
-        first, second = old1 * m[i] + new1 * g, old2 * v[i] + new2 * g * g
-        m[i], v[i] = first, second
-        value[i] = keep * value[i] - rate * (first / (sqrt(second / unbias) + epsilon))
+    for index in prange(len(tasks)):
+        task = tasks[index, 0], tasks[index, 1], tasks[index, 2]
+        value, grad, m, v = _piece(arrays, 0, task), _piece(arrays, 1, task), _piece(arrays, 2, task), _piece(arrays, 3, task)
+        for i in range(value.size):
+            g = grad[i] + l2 * value[i] if l2 != 0 else grad[i]
+            first, second = old1 * m[i] + new1 * g, old2 * v[i] + new2 * g * g
+            m[i], v[i] = first, second
+            value[i] = keep * value[i] - rate * (first / (sqrt(second / unbias) + epsilon))
+
+
+@lru_cache(maxsize=64)
+def _tasks(sizes):
+    """(tasks, 3): parameter, first element, number of elements."""
+    return numpy.array([(parameter, first, min(BLOCK, size - first)) for parameter, size in enumerate(sizes)
+                        for first in range(0, size, BLOCK)], "int64").reshape(-1, 3)
+
+
+def _run(update, value, grad, states, *constants):
+    """The update of all parameters; a state is None, or as value: an array, or a list of them."""
+    values, grads, *states = [x if isinstance(x, list) or x is None else [x] for x in (value, grad, *states)]
+    values = [in_place(value) for value in values]
+    grads = [behaved(grad) for grad in grads]
+    states = [values if state is None else [in_place(array) for array in state] for state in states]
+    arrays = numpy.array([[array.ctypes.data for array in one] for one in zip(values, grads, *states)], "int64")
+    update(arrays, _tasks(tuple([value.size for value in values])), *constants)
 
 
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
@@ -57,8 +110,8 @@ def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
 
     velocity None: value <- value - lr · g.
     """
-    value, grad = in_place(value), behaved(grad).reshape(-1)
-    _sgd(value, grad, *_state(velocity, grad), float(lr), float(momentum), int(nesterov), float(weight_decay))
+    _run(_sgd, value, grad, (velocity,), int(velocity is not None), float(lr), float(momentum), int(nesterov),
+         float(weight_decay))
 
 
 def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, weight_decay):
@@ -67,9 +120,8 @@ def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, wei
     mean (centred): m <- ρ m + (1 - ρ) g, and s - m², the variance, stands for s. velocity: v <- μ v + g/(√s + ε)
     stands for the quotient. Either is None where it is not wanted.
     """
-    value, grad = in_place(value), behaved(grad).reshape(-1)
-    _rmsprop(value, grad, in_place(square), *_state(velocity, grad), *_state(mean, grad), float(lr), float(rho),
-             float(epsilon), float(momentum), float(weight_decay))
+    _run(_rmsprop, value, grad, (square, velocity, mean), int(velocity is not None), int(mean is not None), float(lr),
+         float(rho), float(epsilon), float(momentum), float(weight_decay))
 
 
 def adam(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
@@ -87,10 +139,4 @@ def adamw(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
 def _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, l2, decay):
     """What Adam and AdamW share; the bias corrections in float64, for 1 - β₂ = 0.001 has few digits in float32."""
     rate, unbias = float(lr) / (1 - float(beta1) ** int(step)), 1 - float(beta2) ** int(step)
-    _adam(in_place(value), behaved(grad).reshape(-1), in_place(m), in_place(v), rate, unbias, float(beta1),
-          float(beta2), float(epsilon), l2, decay)
-
-
-def _state(array, placeholder):
-    """The state to update and whether there is one; the kernel does not touch the placeholder."""
-    return (placeholder, 0) if array is None else (in_place(array), 1)
+    _run(_adam, value, grad, (m, v), rate, unbias, float(beta1), float(beta2), float(epsilon), l2, decay)

@@ -1,5 +1,10 @@
-"""What containers do with whole arrays: sums of branches, branches side by side, sums of gradients."""
+"""What containers do with whole arrays: sums of branches, branches side by side, sums of gradients, one order in memory."""
 from .array_module import get_array_module
+
+
+def contiguous(x):
+    """x itself if its numbers lie in memory in the order of its axes, else a copy for which that holds."""
+    return get_array_module(x).ascontiguousarray(x)
 
 
 def add(x, y, scale):

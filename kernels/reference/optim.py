@@ -1,9 +1,22 @@
 """Optimiser updates, in place on the value and its state, which starts at zero; PyTorch's rules.
 
-Any shape. `lr` is a Python float or a 0-d array, `step` (from 1) an int or a 0-d array: nothing here reads
-either on the host.
+Any shape; or lists of arrays, a parameter each, for a network at once. `lr` is a Python float or a 0-d array, `step` (from
+1) an int or a 0-d array: nothing here reads either on the host.
 """
+import functools
+
 from .array_module import accumulator, get_array_module
+
+
+def of_each(update):
+    """The update of each parameter where the value is a list of them, as are then the gradient and every state."""
+    @functools.wraps(update)
+    def update_each(value, *arguments):
+        if not isinstance(value, list):
+            return update(value, *arguments)
+        for index, one in enumerate(value):
+            update(one, *[argument[index] if isinstance(argument, list) else argument for argument in arguments])
+    return update_each
 
 
 def _decayed(value, grad, weight_decay):
@@ -19,6 +32,7 @@ def _descend(value, rate, direction):
     value[...] = value - rate * direction
 
 
+@of_each
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
     """g = grad + λ value;  v <- μ v + g;  value <- value - lr · (v, or g + μ v with nesterov).
 
@@ -31,6 +45,7 @@ def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
     _descend(value, lr, g)
 
 
+@of_each
 def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, weight_decay):
     """s <- ρ s + (1 - ρ) g²;  value <- value - lr · g/(√s + ε).  Tieleman & Hinton 2012, lecture 6.5.
 
@@ -51,6 +66,7 @@ def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, wei
     _descend(value, lr, direction)
 
 
+@of_each
 def adam(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
     """m <- β₁ m + (1 - β₁) g;  v <- β₂ v + (1 - β₂) g²;  value <- value - lr · m̂/(√v̂ + ε),
     m̂ = m/(1 - β₁^step), v̂ = v/(1 - β₂^step), g = grad + λ value.  Kingma & Ba 2015, alg. 1.
@@ -59,6 +75,7 @@ def adam(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
     _adam_step(value, g, m, v, step, lr, beta1, beta2, epsilon)
 
 
+@of_each
 def adamw(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
     """value <- value - lr λ value, then Adam without decay in g.  Loshchilov & Hutter 2019, alg. 2."""
     g = grad.astype(accumulator(value.dtype), copy=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchnet.backend import is_array
+from scratchnet.backend import is_array, ops
 
 
 def checked_shape(layer, shape):
@@ -32,8 +32,10 @@ def check_array(layer, x, what):
         if type(x) is not np.ndarray:             # np.matrix, masked arrays: other rules of arithmetic
             raise TypeError(f"{layer.label()}: {what} must be a plain NumPy array, got {type(x).__name__}; "
                             "convert it with np.array(...)")
-        if not (x.flags.carray or layer.takes_images_innermost and _images_innermost(x)) or not x.dtype.isnative:
+        if not x.dtype.isnative:
             x = np.require(x, x.dtype.newbyteorder("="), ["C", "A", "W"])
+        elif not x.flags.carray and not (layer.takes_images_innermost and _images_innermost(x)):
+            x = np.require(ops(x).contiguous(x), None, ["C", "A", "W"])
     elif not x.flags.c_contiguous:
         x = x.copy(order="C")
     return x

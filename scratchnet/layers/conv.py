@@ -61,6 +61,7 @@ class Conv2D(Layer):
         activation = "relu" if relu else in_one_call(self.activation)
         padding = resolve_padding(self.padding, x.shape[1:3], self.kernel_size, self.strides, self.dilation)
         window = (self.strides, padding, self.dilation, self.groups)
+        x = ops(x).conv2d_input(x, w.shape, *window)
         y = ops(x).conv2d(x, w, b, *window, activation)
         if not activation:
             y, activation_backward = self.activation.run(y, training)

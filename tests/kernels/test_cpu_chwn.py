@@ -70,6 +70,16 @@ def test_convolutions_of_few_channels_put_images_innermost(case):
     assert cpu.conv2d_backward_data(y, w, x.shape, *geometry).transpose(3, 1, 2, 0).flags.c_contiguous
 
 
+def test_what_a_convolution_keeps_lies_as_it_reads_it(case):
+    x, w, b, geometry = case
+    kept = cpu.conv2d_input(x, w.shape, *geometry)
+    assert np.array_equal(kept, x) and kept.transpose(3, 1, 2, 0).flags.c_contiguous
+    assert cpu.conv2d_input(kept, w.shape, *geometry) is not x and np.shares_memory(
+        cpu.conv2d_input(kept, w.shape, *geometry), kept)
+    other = cpu.conv2d_input(kept, w.shape, (2, 1), *geometry[1:])
+    assert np.array_equal(other, x) and other.flags.c_contiguous
+
+
 def test_strides_and_groups_go_another_way():
     x = draw(32, 9, 9, 4)
     for w, strides, groups in ((draw(3, 3, 4, 8), (2, 1), 1), (draw(3, 3, 4, 8), (1, 2), 1), (draw(3, 3, 2, 8), (1, 1), 2)):
@@ -102,7 +112,18 @@ def test_no_result_reads_uninitialised_memory(case, monkeypatch):
 def test_a_copy_with_the_images_innermost_is_the_same_array(shape):
     x = draw(*shape)
     assert np.array_equal(chwn.as_chwn(x), x.transpose(3, 1, 2, 0))
+    assert np.array_equal(chwn.contiguous(turned(x)), x) and chwn.contiguous(turned(x)).flags.c_contiguous
     assert chwn.as_chwn(turned(x)).flags.c_contiguous and np.array_equal(chwn.as_chwn(turned(x)), x.transpose(3, 1, 2, 0))
+
+
+def test_any_other_order_is_copied_too():
+    x, w = draw(40, 8, 6, 3), draw(3, 3, 3, 4)
+    geometry = ((1, 1), ((1, 0), (0, 2)), (1, 1), 1)
+    expected = cpu.conv2d(x, w, None, *geometry)
+    for other in (np.asfortranarray(x), np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2), np.repeat(turned(x), 2, 2)[:, :, ::2]):
+        assert not chwn.is_chwn(other)
+        assert np.array_equal(cpu.conv2d(other, w, None, *geometry), expected)
+        assert np.array_equal(cpu.tanh(other), cpu.tanh(x))
 
 
 def test_a_matrix_is_transposed():

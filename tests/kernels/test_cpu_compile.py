@@ -113,6 +113,14 @@ def exercise_everything():
         cpu.conv2d(x, w, w[0, 0, 0], (1, 1), none, (1, 1), 1)
         cpu.conv2d_backward_data(y, w, x.shape, (1, 1), none, (1, 1), 1)
         cpu.conv2d_backward_weights(y, x, w.shape, (1, 1), none, (1, 1), 1)
+        images = np.repeat(x, 10, axis=0)        # enough of them for the vectors
+        images.flags.writeable = x.flags.writeable
+        y = cpu.conv2d(images, w, None, (1, 1), none, (1, 1), 1)
+        cpu.conv2d(y, w, w[0, 0, 0], (1, 1), none, (1, 1), 1, "tanh")
+        cpu.conv2d_backward_data(y, w, images.shape, (1, 1), none, (1, 1), 1)
+        cpu.conv2d_backward_weights(y, images, w.shape, (1, 1), none, (1, 1), 1)
+        cpu.avg_pool2d_backward(cpu.avg_pool2d(y, pair, pair, none, False, True), y.shape, pair, pair, none, False, True)
+        cpu.bias_backward(y), cpu.relu_bias_backward(y, y), cpu.tanh_bias_backward(y, y), cpu.contiguous(y)
         d = w[:, :, :1]
         y = cpu.depthwise_conv2d(x, d, None, (1, 1), none, (1, 1))
         cpu.depthwise_conv2d_backward_data(y, d, x.shape, (1, 1), none, (1, 1))
@@ -162,6 +170,7 @@ def exercise_everything():
         cpu.accumulate(a, b), cpu.sgd(a, b, None, 0.1, 0.0, False, 0.0), cpu.sgd(a, b, c, 0.1, 0.9, True, 0.1)
         cpu.rmsprop(a, b, c, None, None, 0.1, 0.9, 1e-7, 0.0, 0.0), cpu.rmsprop(a, b, c, c.copy(), e, 0.1, 0.9, 1e-7, 0.9, 0.1)
         cpu.adam(a, b, c, e, 1, 0.1, 0.9, 0.999, 1e-8, 0.0), cpu.adamw(a, b, c, e, np.int64(2), 0.1, 0.9, 0.999, 1e-8, 0.1)
+        cpu.sgd([a, b], [b, c], [c, e], 0.1, 0.9, True, 0.1)
 
 
 def test_every_kernel_has_one_signature():
@@ -175,9 +184,10 @@ def test_every_kernel_has_one_signature():
     assert {name for name, count in counts.items() if count != 1} == set()
 
 
-def test_the_same_bits_from_run_to_run_and_nearly_for_any_number_of_threads():
+@pytest.mark.parametrize("images", [9, 40], ids=["pixels along the vectors", "images along the vectors"])
+def test_the_same_bits_from_run_to_run_and_nearly_for_any_number_of_threads(images):
     rng = np.random.default_rng(0)
-    x, dy = rng.standard_normal((9, 12, 12, 5), dtype="f4"), rng.standard_normal((9, 10, 10, 7), dtype="f4")
+    x, dy = rng.standard_normal((images, 12, 12, 5), dtype="f4"), rng.standard_normal((images, 10, 10, 7), dtype="f4")
 
     def gradients():
         return cpu.conv2d_backward_weights(dy, x, (3, 3, 5, 7), (1, 1), ((0, 0), (0, 0)), (1, 1), 1), cpu.bias_backward(dy)

@@ -190,6 +190,23 @@ def test_optimiser_updates_over_five_steps(name, shape):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)      # five roundings of sums near 1
 
 
+@pytest.mark.parametrize("kernels", [cpu, reference])
+@pytest.mark.parametrize("name", UPDATES)
+def test_lists_of_arrays_are_updated_as_each_of_them(name, kernels):
+    rng = np.random.default_rng(0)
+    shapes = (7,), (3, 3, 2, 5), (0, 4), (130, 150)                          # one of several tasks, one of none
+    together = [[normal(rng, *shape) for shape in shapes], *([np.zeros(shape, np.float32) for shape in shapes] for _ in range(3))]
+    alone = [[array.copy() for array in arrays] for arrays in together]
+    for step in range(1, 3):
+        gradients = [normal(rng, *shape) for shape in shapes]
+        UPDATES[name](kernels, together[0], gradients, together[1:], step)
+        for index, gradient in enumerate(gradients):
+            UPDATES[name](kernels, alone[0][index], gradient, [arrays[index] for arrays in alone[1:]], step)
+    for arrays, others in zip(together, alone):
+        for array, other in zip(arrays, others):
+            np.testing.assert_array_equal(array, other)
+
+
 def test_a_variance_rounded_below_zero_is_zero():
     value, gradient, square, mean = (np.array([number], np.float32) for number in (1, 2, 4, 2.001))
     cpu.rmsprop(value, gradient, square, None, mean, 0.01, 0.9, 1e-3, 0.0, 0.0)          # 4 - 2.0009² < 0

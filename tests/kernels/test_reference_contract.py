@@ -30,6 +30,8 @@ def calls(N, dtype):
     gamma, beta, mean, var = a(4), a(4), a(4).astype(wide), (a(4) ** 2).astype(wide)
     mask = np.ones(x.shape, "uint8")
     return {
+        "contiguous": ((x,), dtype),
+        "conv2d_input": ((x, w.shape, *CONV, 2), dtype),
         "conv2d": ((x, w, a(6), *CONV, 2), dtype),
         "conv2d_backward_data": ((dy_conv, w, x.shape, *CONV, 2), dtype),
         "conv2d_backward_weights": ((dy_conv, x, w.shape, *CONV, 2), dtype),
