@@ -4,7 +4,8 @@ Any shape; or lists of arrays, a parameter each, for a network at once: one laun
 anywhere in memory, so the kernels find them by their addresses. `lr` is a Python float or a 0-d array, `step` (from 1) an int
 or a 0-d array.
 """
-from functools import lru_cache
+import weakref
+from collections import OrderedDict
 
 import numpy
 from llvmlite import ir
@@ -88,21 +89,31 @@ def _adam(arrays, tasks, rate, unbias, beta1, beta2, epsilon, l2, decay):
             value[i] = keep * value[i] - rate * (first / (sqrt(second / unbias) + epsilon))
 
 
-@lru_cache(maxsize=64)
-def _tasks(sizes):
-    """(tasks, 3): parameter, first element, number of elements."""
-    return numpy.array([(parameter, first, min(BLOCK, size - first)) for parameter, size in enumerate(sizes)
-                        for first in range(0, size, BLOCK)], "int64").reshape(-1, 3)
+_layouts = OrderedDict()                         # ids of arrays -> weak references to them, their addresses, tasks
+
+
+def _layout(columns):
+    """(parameters, arrays) the arrays' addresses, and (tasks, 3) parameter, first element, number of elements; looked up
+    once as long as the arrays are the same, for that takes longer than most updates."""
+    arrays = [array for column in columns for array in column]
+    key = tuple(map(id, arrays))
+    references, addresses, tasks = _layouts.get(key, ((), None, None))
+    if addresses is None or any(
+            reference() is not array or not array.flags.carray for reference, array in zip(references, arrays)):
+        addresses = numpy.array([[in_place(array).ctypes.data for array in row] for row in zip(*columns)], "int64")
+        tasks = numpy.array([(parameter, first, min(BLOCK, value.size - first)) for parameter, value in enumerate(columns[0])
+                             for first in range(0, value.size, BLOCK)], "int64").reshape(-1, 3)
+        _layouts[key] = [weakref.ref(array) for array in arrays], addresses, tasks
+        while len(_layouts) > 16:
+            _layouts.popitem(last=False)
+    return addresses, tasks
 
 
 def _run(update, value, grad, states, *constants):
     """The update of all parameters; a state is None, or as value: an array, or a list of them."""
     values, grads, *states = [x if isinstance(x, list) or x is None else [x] for x in (value, grad, *states)]
-    values = [in_place(value) for value in values]
     grads = [behaved(grad) for grad in grads]
-    states = [values if state is None else [in_place(array) for array in state] for state in states]
-    arrays = numpy.array([[array.ctypes.data for array in one] for one in zip(values, grads, *states)], "int64")
-    update(arrays, _tasks(tuple([value.size for value in values])), *constants)
+    update(*_layout([values, grads, *[values if state is None else state for state in states]]), *constants)
 
 
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):

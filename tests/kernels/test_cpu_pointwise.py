@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchnet.kernels import cpu, reference
+from scratchnet.kernels.cpu import optim
 from test_cpu_windows import agree, normal
 
 EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True)
@@ -205,6 +206,16 @@ def test_lists_of_arrays_are_updated_as_each_of_them(name, kernels):
     for arrays, others in zip(together, alone):
         for array, other in zip(arrays, others):
             np.testing.assert_array_equal(array, other)
+
+
+def test_updates_follow_arrays_wherever_they_are(monkeypatch):
+    monkeypatch.setattr(optim, "id", lambda array: 1, raising=False)         # as if each array had the last one's identity
+    for _ in range(3):
+        value, gradient = np.ones(4, np.float32), np.ones(4, np.float32)
+        cpu.sgd(value, gradient, None, 0.25, 0.0, False, 0.0)
+        np.testing.assert_array_equal(value, 0.75)
+    with pytest.raises(ValueError, match="C-contiguous"):
+        cpu.sgd(np.ones((4, 4), np.float32).T[1:], np.ones((3, 4), np.float32), None, 0.1, 0.0, False, 0.0)
 
 
 def test_a_variance_rounded_below_zero_is_zero():
