@@ -7,6 +7,7 @@ import ctypes
 import threading
 from collections import OrderedDict, deque
 from functools import lru_cache
+from math import prod
 
 import numpy
 
@@ -48,11 +49,8 @@ def _block_type(size):
 
 def empty(shape, dtype=numpy.float32):
     """An uninitialised C-contiguous array, as numpy.empty."""
-    dtype = numpy.dtype(dtype)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    size = prod(shape) if isinstance(shape, tuple) else shape
+    size *= 4 if dtype is numpy.float32 else numpy.dtype(dtype).itemsize
     if size < SMALLEST:
         return numpy.empty(shape, dtype)
     buffer = _take(_size_class(size))
@@ -78,8 +76,10 @@ def _take(size):
     """A buffer of `size` bytes: a free one, or a new one after dropping as many free ones as the peak demands."""
     global _live, _free_total, _peak
     with _lock:
-        _collect()
-        live, peak = _live + size, max(_peak, _live + size)
+        if _returned:
+            _collect()
+        live = _live + size
+        peak = live if live > _peak else _peak
         buffers = _free.get(size)
         if buffers:
             buffer = buffers.pop()

@@ -22,6 +22,8 @@ def check_array(layer, x, what):
 
     Where the layer's kernels take it, images may lie innermost in memory (kernels/cpu/chwn.py).
     """
+    if type(x) is np.ndarray and x.dtype == np.float32 and x.flags.carray:
+        return x                                  # nearly always, and it happens twice a layer and step
     if not is_array(x):
         raise TypeError(f"{layer.label()}: {what} must be a NumPy or CuPy array, got {type(x).__name__}; "
                         "convert it with np.asarray(..., dtype='float32')")
