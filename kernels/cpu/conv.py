@@ -1,8 +1,8 @@
 """Convolution: which way each one is computed, and its three passes as products of gathered rows.
 
-Few filters or channels (LeNet's 1, 6 and 16) go to `conv_images.py`, where images fill the vectors, or to `conv_planes.py`,
-where pixels do; all else to `gather.py` and `conv_weights.py`, where channels do. A first layer's few channels are taken with the window's columns, which lie next
-to them in memory, as rows of KW·C numbers.
+Few filters or channels (LeNet's 1, 6 and 16) go to `conv_images.py`, where images fill the vectors, or to
+`conv_planes.py`, where pixels do; all else to `gather.py` and `conv_weights.py`, where channels do. A first layer's few
+channels are taken with the window's columns, which lie next to them in memory, as rows of KW·C numbers.
 """
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ import numpy
 from ..shapes import output_size
 from . import conv_images, conv_planes, memory, winograd
 from .activation import ACTIVATIONS
-from .chwn import TURN, as_chwn, contiguous
+from .chwn import contiguous, images_innermost
 from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, turn
@@ -61,7 +61,7 @@ def _taps_of_phase(window, strides, dilation, origin, phase):
 
 def conv2d_input(x, w_shape, strides, padding, dilation, groups):
     """x as both passes that read it want it in memory: for who keeps it until the second one."""
-    return as_chwn(x).transpose(TURN) if conv_images.suits(x.shape, w_shape, strides, groups) else contiguous(x)
+    return images_innermost(x) if conv_images.suits(x.shape, w_shape, strides, groups) else contiguous(x)
 
 
 def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):

@@ -2,7 +2,7 @@
 The lesson a student reads first, and the oracle that the fast kernels are tested against."""
 from .activation import (relu, relu_backward, sigmoid, sigmoid_backward, softmax, softmax_backward, tanh,
                          tanh_backward)
-from .arithmetic import accumulate, add, concat, concat_backward, contiguous
+from .arithmetic import accumulate, add, concat, concat_backward, contiguous, images_innermost
 from .avg_pool import (adaptive_avg_pool2d, adaptive_avg_pool2d_backward, avg_pool2d, avg_pool2d_backward,
                        global_avg_pool2d, global_avg_pool2d_backward)
 from .batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_inference_backward
@@ -24,8 +24,8 @@ __all__ = [
     "contiguous", "conv2d", "conv2d_backward_data", "conv2d_backward_weights", "conv2d_input", "dense",
     "dense_backward_data", "dense_backward_weights", "depthwise_conv2d", "depthwise_conv2d_backward_data",
     "depthwise_conv2d_backward_weights", "dropout", "dropout_backward", "global_avg_pool2d",
-    "global_avg_pool2d_backward", "local_response_norm", "local_response_norm_backward", "max_pool2d",
-    "max_pool2d_backward", "mean_squared_error", "pad2d", "pad2d_backward", "relu", "relu_backward",
-    "relu_bias_backward", "rmsprop", "sgd", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
-    "softmax_cross_entropy", "tanh", "tanh_backward", "tanh_bias_backward",
+    "global_avg_pool2d_backward", "images_innermost", "local_response_norm", "local_response_norm_backward",
+    "max_pool2d", "max_pool2d_backward", "mean_squared_error", "pad2d", "pad2d_backward", "relu",
+    "relu_backward", "relu_bias_backward", "rmsprop", "sgd", "sigmoid", "sigmoid_backward", "softmax",
+    "softmax_backward", "softmax_cross_entropy", "tanh", "tanh_backward", "tanh_bias_backward",
 ]

@@ -36,14 +36,15 @@ def check_array(layer, x, what):
                             "convert it with np.array(...)")
         if not x.dtype.isnative:
             x = np.require(x, x.dtype.newbyteorder("="), ["C", "A", "W"])
-        elif not x.flags.carray and not (layer.takes_images_innermost and _images_innermost(x)):
+        elif not x.flags.carray and not (layer.takes_images_innermost and images_innermost(x)):
             x = np.require(ops(x).contiguous(x), None, ["C", "A", "W"])
     elif not x.flags.c_contiguous:
         x = x.copy(order="C")
     return x
 
 
-def _images_innermost(x):
+def images_innermost(x):
+    """Whether x (N, H, W, C) lies in memory as (C, H, W, N), without gaps."""
     return x.ndim == 4 and x.transpose(3, 1, 2, 0).flags.carray
 
 

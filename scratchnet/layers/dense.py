@@ -6,6 +6,7 @@ from scratchnet.backend import ops
 from scratchnet.initializers import initializer
 from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
+from scratchnet.layers.checks import images_innermost
 from scratchnet.layers.geometry import positive
 
 
@@ -62,7 +63,10 @@ class Dense(Layer):
 
 
 class Flatten(Layer):
-    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back.  No kernel: an array changes its shape."""
+    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back.  No kernel: an array changes its shape.
+
+    Images that were innermost in memory (kernels/cpu/chwn.py) are so again on the way back.
+    """
 
     takes_images_innermost = True
 
@@ -70,8 +74,9 @@ class Flatten(Layer):
         return (math.prod(input_shape),)
 
     def forward(self, x, training=True):
-        shape = x.shape
+        shape, turned = x.shape, not x.flags.c_contiguous and images_innermost(x)
 
         def backward(dy, need_dx=True):
-            return dy.reshape(shape)                             # (N, H*W*C) -> (N, H, W, C)
-        return x.reshape(shape[0], math.prod(shape[1:])), backward
+            dx = dy.reshape(shape)                               # (N, H*W*C) -> (N, H, W, C)
+            return ops(dx).images_innermost(dx) if turned else dx
+        return ops(x).contiguous(x).reshape(shape[0], math.prod(shape[1:])), backward

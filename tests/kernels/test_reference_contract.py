@@ -31,6 +31,7 @@ def calls(N, dtype):
     mask = np.ones(x.shape, "uint8")
     return {
         "contiguous": ((x,), dtype),
+        "images_innermost": ((x,), dtype),
         "conv2d_input": ((x, w.shape, *CONV, 2), dtype),
         "conv2d": ((x, w, a(6), *CONV, 2), dtype),
         "conv2d_backward_data": ((dy_conv, w, x.shape, *CONV, 2), dtype),
