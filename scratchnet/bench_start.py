@@ -1,7 +1,7 @@
 """`bench lenet5 --mode start`: from the start of a process to the end of its first training step, in turns.
 
-Each engine is its own program, as a user of it would write it: PyTorch's does not import scratchnet. A first round that
-is not counted fills the caches, ours of compiled kernels among them.
+Each engine is its own program, as a user of it would write it: PyTorch's is eager and does not import scratchnet. A
+first round that is not counted fills the caches: ours of compiled kernels, Python's of compiled modules.
 """
 
 import importlib.util
@@ -79,6 +79,7 @@ def first_step(program, workload):
     """Seconds until a fresh Python that runs `program` says what its first loss was."""
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)         # a checkout's modules would be compiled in every round
     started = time.perf_counter()
     with subprocess.Popen([sys.executable, "-c", program, str(workload.batch), str(workload.threads)],
                           stdout=subprocess.PIPE, env=environment) as process:
