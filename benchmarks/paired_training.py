@@ -23,7 +23,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from scratchnet import bench_results, cli, data, models, recipes, use_kernels  # noqa: E402
+from scratchnet import bench_results, cli, data, info, models, recipes, use_kernels  # noqa: E402
 from scratchnet.files import to_json  # noqa: E402
 from scratchnet.fit import evaluate, fit  # noqa: E402
 from scratchnet.kernels.cpu import cache, threads, winograd  # noqa: E402
@@ -140,7 +140,7 @@ def main(argv=None):
               f"{result['standard_error']:.4f}: {'' if result['within_limit'] else 'NOT '}within {LIMIT}")
         if args.save:
             line = {"date": datetime.date.today().isoformat(), "machine": bench_results.machine(),
-                    "versions": bench_results.versions(), "kernels": cache.fingerprint(), "network": name,
+                    "versions": info.versions(), "kernels": cache.fingerprint(), "network": name,
                     "images": len(train[1]), "epochs": args.epochs, "batch": BATCH, "test_images": len(test[1]),
                     "winograd": transformed[name], **result, "pairs": found}
             with open(FILE, "a", encoding="utf-8") as file:

@@ -86,8 +86,41 @@ def test_a_process_that_ends_or_raises_makes_its_engine_unavailable():
         Remote(int, "three")
     remote = Remote(int, "3")
     assert remote.call("bit_length") == 2
+    remote.process.kill()
+    remote.process.join()
+    with pytest.raises(rivals.Unavailable, match="its process ended"):
+        remote.call("bit_length")
     remote.close()
-    assert not remote.process.is_alive()
+
+
+def test_a_rival_that_ends_on_the_way_leaves_a_row_that_says_why_and_the_others_times(monkeypatch, capsys):
+    class Fake:
+        """Contenders that always take the same time; the one named here has ended by its second turn."""
+
+        ends, turns = "torch channels_last", 0
+
+        def __init__(self, make, row, *arguments):
+            self.row = row
+
+        def call(self, method, *arguments):
+            if method == "turn":
+                self.turns += 1
+                if self.row == self.ends and self.turns > 1:
+                    raise rivals.Unavailable("its process ended")
+            return {"words": None, "turn": 3.0, "error": None, "peak_bytes": (None, None)}[method]
+
+        def close(self):
+            """Nothing is left of it."""
+    monkeypatch.setattr(bench, "Remote", Fake)
+    monkeypatch.setattr(bench, "REST", 0)
+    monkeypatch.setattr(bench, "why_not", lambda name, mode: None)
+    assert bench.main([*SHORT, "--json"]) == 0
+    rows = {row["engine"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows.pop("torch channels_last") == {"engine": "torch channels_last", "why": "its process ended"}
+    assert len(rows) == 4 and all(row["images_per_second"] == 3 for row in rows.values())
+    monkeypatch.setattr(Fake, "ends", "scratchnet")
+    assert bench.main([*SHORT, "--json"]) == 1
+    assert "bench: scratchnet: its process ended" in capsys.readouterr().err
 
 
 def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
@@ -110,6 +143,7 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     (["lenet5", "--save", "no/such/file"], "--save no/such/file: expected a file in a folder that is there"),
     (["lenet5", "--mode", "start", "--layers"], "--mode start times lenet5 as a whole; leave --layers out"),
     (["resnet50", "--mode", "start"], "--mode start knows lenet5 only, got 'resnet50'"),
+    (["lenet5", "--device", "cuda"], "--device cuda: bench times the kernels for the CPU; leave it out"),
 ])
 def test_what_cannot_be_measured_is_a_usage_error(words, message, capsys):
     assert bench.main(words) == 2
