@@ -16,6 +16,8 @@ REST = 0.25                 # seconds before a turn: the threads of who ran last
 
 def command(args):
     cli.known("model", args.model, models.names())
+    if args.device == "cuda":
+        raise cli.UsageError("--device cuda: bench times the kernels for the CPU; leave it out")
     if args.save:
         bench_results.check(args.save)
     if args.mode == "start" and args.model != bench_start.MODEL:
@@ -36,26 +38,17 @@ def contest(args, workload):
     """The result as a dict: what was measured, the ceiling, a row for each engine and mode."""
     from scratchnet.kernels.cpu import ceiling, threads
     threads.set_threads(workload.threads)
-    ceilings, rows, contenders = [2e-9 * ceiling.multiply_adds()], {}, {}
-    with tempfile.TemporaryDirectory() as folder:
-        truth = Remote(Truth, workload, f"{folder}/truth")
-        compared = truth.call("words")
-        truth.close()
-        for row, why in taking_part(args.against, workload.mode):
-            if why is None:
-                print(f"setting up {row}", file=sys.stderr)
-                try:
-                    contenders[row] = Remote(Contender, row, workload, f"{folder}/truth" if compared else None)
-                except Unavailable as unavailable:
-                    why = str(unavailable)
-            if why and row in OURS:
-                raise RuntimeError(f"bench: {row}: {why}")
-            rows[row] = {"engine": row, "why": why} if why else {"engine": row}
+    ceilings = [2e-9 * ceiling.multiply_adds()]
+    compared, rows, contenders = set_up(args.against, workload)
     speeds = {row: [] for row in contenders}
     for _ in range(args.rounds):
-        for row, contender in contenders.items():
+        for row, contender in list(contenders.items()):
             time.sleep(REST)
-            speeds[row].append(contender.call("turn", args.seconds))
+            try:
+                speeds[row].append(contender.call("turn", args.seconds))
+            except Unavailable as unavailable:   # killed for its memory, say: the others go on
+                give_up(row, rows, str(unavailable))
+                contenders.pop(row).close()
         ceilings.append(2e-9 * ceiling.multiply_adds())
     work = workload.graph().multiply_adds()
     for row, contender in contenders.items():
@@ -70,6 +63,34 @@ def contest(args, workload):
     if workload.training and has_dropout(args.model):
         result["without_dropout"] = True
     return result | ({"layers": bench_layers.times(workload)} if args.layers else {})
+
+
+def set_up(against, workload):
+    """(what errors are measured against or None, {row: its beginning}, {row: its process}): those who can take part have
+    done their first step."""
+    rows, contenders = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        truth = Remote(Truth, workload, f"{folder}/truth")
+        compared = truth.call("words")
+        truth.close()
+        for row, why in taking_part(against, workload.mode):
+            rows[row] = {"engine": row}
+            if why is None:
+                print(f"setting up {row}", file=sys.stderr)
+                try:
+                    contenders[row] = Remote(Contender, row, workload, f"{folder}/truth" if compared else None)
+                except Unavailable as unavailable:
+                    why = str(unavailable)
+            if why:
+                give_up(row, rows, why)
+    return compared, rows, contenders
+
+
+def give_up(row, rows, why):
+    """A rival's row says why it has no times; without ours there is nothing to compare."""
+    if row in OURS:
+        raise RuntimeError(f"bench: {row}: {why}")
+    rows[row]["why"] = why
 
 
 def taking_part(against, mode):

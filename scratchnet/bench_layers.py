@@ -8,6 +8,7 @@ import numpy as np
 
 from scratchnet.contest import Remote
 from scratchnet.describe import kind, sizes
+from scratchnet.inference import for_inference
 from scratchnet.rivals.graph import Graph
 
 ROUNDS, SECONDS = 5, 0.03                         # of each layer; a turn is one run at least
@@ -78,10 +79,9 @@ class Ours:
         self.training = workload.training
 
     def runner(self, node, x, dy, need_dx):
-        from scratchnet.rivals.ours import fastest
         layer = node.layer
         if not self.training:
-            infer = fastest(layer)
+            infer = for_inference(layer)
             return lambda: _timed(lambda: infer(x))[0]
 
         def run():

@@ -1,7 +1,6 @@
 """What `bench --save` keeps, a line of JSON a result, and the table that the README makes of it."""
 
 import datetime
-import importlib.metadata
 import json
 import os
 import platform
@@ -26,7 +25,7 @@ def check(path):
 
 def save(path, result):
     """Append the result with the day, the machine and the versions of all that took part."""
-    line = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(), **result}
+    line = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": info.versions(*ENGINES), **result}
     with open(path, "a", encoding="utf-8") as file:
         file.write(to_json(line) + "\n")
 
@@ -39,16 +38,6 @@ def machine():
     from scratchnet.kernels.cpu import ceiling
     return {"processor": _processor_name(), "compiled_for": info.processor(), "cores": cli.cores(),
             "vector_bits": 32 * ceiling.LANES}
-
-
-def versions():
-    found = info.versions()
-    for package in ENGINES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    return found
 
 
 def table(results):

@@ -1,10 +1,9 @@
 """`bench lenet5 --mode start`: from the start of a process to the end of its first training step, in turns.
 
-Each engine is its own program, as a user of it would write it: PyTorch's does not import scratchnet. A first round that
-is not counted fills the caches, ours of compiled kernels among them.
+Each engine is its own program, as a user of it would write it: PyTorch's is eager and does not import scratchnet. A
+first round that is not counted fills the caches: ours of compiled kernels, Python's of compiled modules.
 """
 
-import importlib.util
 import os
 import statistics
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from scratchnet.rivals import TORCH
+from scratchnet.rivals import why_not
 
 MODEL = "lenet5"
 
@@ -55,12 +54,11 @@ def measure(args, workload):
     """The result as a dict, seconds in the place of images a second."""
     programs, rows = {"scratchnet": OURS}, []
     for name in args.against:
-        if name != "torch":
-            rows.append({"engine": name, "why": "has no backward passes"})
-        elif importlib.util.find_spec(name) is None:
-            rows.append({"engine": name, "why": f"not installed ({name}): {TORCH}"})
+        why = why_not(name, "training")
+        if why is None:
+            programs[name] = PYTORCH             # the only one that trains
         else:
-            programs[name] = PYTORCH
+            rows.append({"engine": name, "why": why})
     taken = {engine: [] for engine in programs}
     for round_ in range(args.rounds + 1):
         for engine, program in programs.items():
@@ -79,6 +77,7 @@ def first_step(program, workload):
     """Seconds until a fresh Python that runs `program` says what its first loss was."""
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)         # a checkout's modules would be compiled in every round
     started = time.perf_counter()
     with subprocess.Popen([sys.executable, "-c", program, str(workload.batch), str(workload.threads)],
                           stdout=subprocess.PIPE, env=environment) as process:

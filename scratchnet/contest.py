@@ -30,7 +30,10 @@ class Remote:
             raise
 
     def call(self, method, *arguments):
-        self.connection.send((method, arguments))
+        try:
+            self.connection.send((method, arguments))
+        except OSError:                          # the process is gone; what it said last may be waiting
+            pass
         return self._answer()
 
     def close(self):
@@ -40,7 +43,7 @@ class Remote:
     def _answer(self):
         try:
             fine, answer = self.connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise Unavailable("its process ended; its message stands above") from None
         if not fine:
             raise Unavailable(answer)

@@ -11,10 +11,10 @@ PACKAGES = ("numpy", "numba", "llvmlite", "safetensors", "pillow", "matplotlib")
 GPU_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 
 
-def versions():
-    """{name: version} of Python, scratchnet and the packages it stands on, those that are there."""
+def versions(*more):
+    """{name: version} of Python, scratchnet, the packages it stands on and `more` packages, those that are there."""
     found = {"scratchnet": __version__, "python": platform.python_version()}
-    for package in PACKAGES + GPU_PACKAGES:
+    for package in PACKAGES + GPU_PACKAGES + more:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

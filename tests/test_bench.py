@@ -86,8 +86,41 @@ def test_a_process_that_ends_or_raises_makes_its_engine_unavailable():
         Remote(int, "three")
     remote = Remote(int, "3")
     assert remote.call("bit_length") == 2
+    remote.process.kill()
+    remote.process.join()
+    with pytest.raises(rivals.Unavailable, match="its process ended"):
+        remote.call("bit_length")
     remote.close()
-    assert not remote.process.is_alive()
+
+
+def test_a_rival_that_ends_on_the_way_leaves_a_row_that_says_why_and_the_others_times(monkeypatch, capsys):
+    class Fake:
+        """Contenders that always take the same time; the one named here has ended by its second turn."""
+
+        ends, turns = "torch channels_last", 0
+
+        def __init__(self, make, row, *arguments):
+            self.row = row
+
+        def call(self, method, *arguments):
+            if method == "turn":
+                self.turns += 1
+                if self.row == self.ends and self.turns > 1:
+                    raise rivals.Unavailable("its process ended")
+            return {"words": None, "turn": 3.0, "error": None, "peak_bytes": (None, None)}[method]
+
+        def close(self):
+            """Nothing is left of it."""
+    monkeypatch.setattr(bench, "Remote", Fake)
+    monkeypatch.setattr(bench, "REST", 0)
+    monkeypatch.setattr(bench, "why_not", lambda name, mode: None)
+    assert bench.main([*SHORT, "--json"]) == 0
+    rows = {row["engine"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows.pop("torch channels_last") == {"engine": "torch channels_last", "why": "its process ended"}
+    assert len(rows) == 4 and all(row["images_per_second"] == 3 for row in rows.values())
+    monkeypatch.setattr(Fake, "ends", "scratchnet")
+    assert bench.main([*SHORT, "--json"]) == 1
+    assert "bench: scratchnet: its process ended" in capsys.readouterr().err
 
 
 def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
@@ -110,6 +143,7 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     (["lenet5", "--save", "no/such/file"], "--save no/such/file: expected a file in a folder that is there"),
     (["lenet5", "--mode", "start", "--layers"], "--mode start times lenet5 as a whole; leave --layers out"),
     (["resnet50", "--mode", "start"], "--mode start knows lenet5 only, got 'resnet50'"),
+    (["lenet5", "--device", "cuda"], "--device cuda: bench times the kernels for the CPU; leave it out"),
 ])
 def test_what_cannot_be_measured_is_a_usage_error(words, message, capsys):
     assert bench.main(words) == 2
@@ -165,11 +199,12 @@ def test_dropout_and_unknown_layers_are_refused():
     model.init(0, (3,))
     with pytest.raises(ValueError, match="masks of two engines differ"):
         Graph(model, training=True)
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     from scratchnet.rivals.pytorch import Network
-    with pytest.raises(ValueError, match=r"2 \(Odd\) has no translation for PyTorch yet; add one to rivals/pytorch.py"):
+    with pytest.raises(rivals.Unavailable, match=r"2 \(Odd\) has no translation for PyTorch yet; add one to rivals"):
         Network(model, training=False)
-    assert torch is not None
+    with pytest.raises(rivals.Unavailable, match=r"^squash1 \(Squash\) has no translation for PyTorch yet"):
+        Network(models.blank("lenet5_1998"), training=False)
 
 
 def test_every_public_layer_has_a_translation_or_is_walked_through():
@@ -241,5 +276,5 @@ def test_the_table_has_the_last_result_of_each_workload_and_each_rivals_ratio():
                                  result("2026-01-01", 1234.5, "inference")]).splitlines()
     assert lines[0] == "Some CPU, 2 cores, 2 threads, vectors of 256 bits; 2026-01-01; torch 2.13.0:"
     assert lines[4:] == [
-        f"| `vgg16` {mode}, batch 8 | {speed} | 50% of 169 GFLOP/s | 10.0: **4.50 x** | 20.0: **2.25 x**, compiled |  |  "
-        "|  | 2.0 MB, 2.0 MB |" for mode, speed in (("training", "0.66"), ("inference", "1,234"))]
+        f"| `vgg16` {mode}, batch 8 | {speed} | 50% of 169 GFLOP/s | 10.0: **4.50 x** | 20.0: **2.25 x**, compiled |  "
+        "|  |  | 2.0 MB, 2.0 MB |" for mode, speed in (("training", "0.66"), ("inference", "1,234"))]

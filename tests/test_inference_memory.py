@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,23 @@ def test_the_arena_of_resnet50_is_as_small_as_what_lives_at_once():
     # (2, 16, 16, 256), its last convolution the same, and what that reads, (2, 16, 16, 64).
     assert plan.size == 2 * 16 * 16 * (256 + 256 + 64)
     assert len(floats) == 53 and sum(floats.values()) > 5 * plan.size
+
+
+def test_the_weights_of_dense_layers_are_kept_once():
+    model = sn.Sequential(sn.Flatten(), sn.Dense(1000), sn.Dense(2001))      # 4.6 MB and 8 MB
+    model.init(0, (6, 6, 32))
+    weights = sum(parameter.value.nbytes for parameter in model.parameters().values())
+    sn.for_inference(network())                  # imports
+    memory.clear()                               # else packed weights might lie in memory that was there before
+    tracemalloc.start()
+    try:
+        predict = sn.for_inference(model)
+        assert weights < tracemalloc.get_traced_memory()[0] < 1.05 * weights
+    finally:
+        tracemalloc.stop()
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 32)).astype("float32")
+    with sn.use_kernels("reference"):
+        np.testing.assert_array_equal(predict(x), model(x))
 
 
 def test_arrays_in_the_arena_are_aligned_for_vectors():

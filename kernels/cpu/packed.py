@@ -12,6 +12,7 @@ from .compile import behaved
 from .conv import conv2d, first_taps, is_merged, padded, suits_planes
 from .depthwise import depthwise_conv2d
 from .gather import gather, pack, pack_bias
+from .tile import WIDTH
 
 TAP = numpy.zeros(1, numpy.int64), numpy.zeros(1, numpy.int64)       # of a dense layer
 
@@ -61,14 +62,19 @@ class PackedConv2D:
 
 
 class PackedDense:
-    """y = x w + b, then max(·, 0) if relu.  w (IN, OUT), b (OUT,) or None."""
+    """y = x w + b, then max(·, 0) if relu.  w (IN, OUT), b (OUT,) or None. Only the packed w is kept."""
 
     def __init__(self, w, b):
-        self.w = behaved(w)
-        self.packed, self.bias = pack(self.w[None, None], TAP[0], 1), pack_bias(b, w.shape[1])
+        self.shape = w.shape
+        self.packed, self.bias = pack(behaved(w)[None, None], TAP[0], 1), pack_bias(b, w.shape[1])
+
+    def weights(self):
+        """w as it was: panels (OUT/WIDTH, IN, WIDTH) -> (IN, OUT)."""
+        IN, OUT = self.shape
+        return self.packed.reshape(-1, IN, WIDTH).swapaxes(0, 1).reshape(IN, -1)[:, :OUT]
 
     def __call__(self, x, relu=False, out=None):
-        N, (IN, OUT) = len(x), self.w.shape
+        N, (IN, OUT) = len(x), self.shape
         y = memory.empty((N, OUT)) if out is None else out
         if y.size:
             gather(x, self.packed, self.bias, None, y, TAP, (1, 1, N), (1, N, IN, 1, 1), (1, N, OUT, 1, 0, 1, 0), IN,

@@ -39,10 +39,7 @@ class Linear(Step):
         self.dtype = self.w.dtype
 
     def finish(self):
-        """Round the weights back to the model's dtype, and pack those that have fast kernels.
-
-        Unpacked copies are kept for use_kernels("reference").
-        """
+        """Round the weights back to the model's dtype, and pack those that have fast kernels."""
         self.w = self.w.astype(self.dtype)
         self.b = None if self.b is None else self.b.astype(self.dtype)
         if ops(self.w) is kernels("cpu"):
@@ -90,13 +87,16 @@ class Product(Linear):
         return self.layer.checked_output_shape(shapes[0])
 
     def pack(self):
-        return kernels("cpu.packed").PackedDense(self.w, self.b)
+        packed = kernels("cpu.packed").PackedDense(self.w, self.b)
+        self.w = None                            # of VGG-16 half a gigabyte, which `packed` has
+        return packed
 
     def run(self, xs, out):
         check_operands(self.layer, xs[0])
         if self.is_packed_for(xs[0]):
             return self.packed(xs[0], self.relu, out)
-        return self.end(ops(xs[0]).dense(xs[0], self.w, self.b))
+        w = self.w if self.packed is None else self.packed.weights()
+        return self.end(ops(xs[0]).dense(xs[0], w, self.b))
 
 
 class Norm(Step):

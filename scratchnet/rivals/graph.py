@@ -3,6 +3,7 @@
 import dataclasses
 
 from scratchnet.layers import (Auxiliary, Concat, Dropout, Identity, Residual, SeparableConv2D, Sequential)
+from scratchnet.rivals import Unavailable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Graph:
             return (self._node(layer, tuple(value for value, _ in branches), branches[0][1]),
                     layer.checked_output_shape(shape))
         if children:
-            raise ValueError(f"bench: {layer.label()}: no other engine knows this container; add it to rivals/graph.py")
+            raise Unavailable(f"{layer.label()}: no other engine knows this container; add it to rivals/graph.py")
         if isinstance(layer, Identity) or (isinstance(layer, Dropout) and not (self.training and layer.rate)):
             return x, shape
         if isinstance(layer, Dropout):
@@ -102,7 +103,7 @@ def _is_leaf(node):
 
 
 def translated(table, layer, engine):
-    """table[type of layer], or a ValueError that says where one is added."""
+    """table[type of layer], or Unavailable, which says where one is added."""
     if type(layer) not in table:
-        raise ValueError(f"bench: {layer.label()} has no translation for {engine} yet; add one to {table['file']}")
+        raise Unavailable(f"{layer.label()} has no translation for {engine} yet; add one to {table['file']}")
     return table[type(layer)]

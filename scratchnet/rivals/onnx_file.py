@@ -10,6 +10,7 @@ from scratchnet.layers import (AdaptiveAvgPool2D, AvgPool2D, BatchNorm, Concat, 
                                GlobalAvgPool2D, LocalResponseNorm, MaxPool2D, Pad2D, ReLU, Residual, Sigmoid, Softmax,
                                Tanh)
 from scratchnet.layers.geometry import resolve_padding
+from scratchnet.rivals import Unavailable
 from scratchnet.rivals.graph import Graph, translated
 
 OPSET = 17
@@ -93,7 +94,7 @@ def _avg_pool(file, node, x):
 def _adaptive_avg_pool(file, node, x):
     sizes, outputs = node.shape[:2], node.layer.output_size
     if any(size % output for size, output in zip(sizes, outputs)):
-        raise ValueError(f"bench: {node.layer.label()}: in ONNX its bins have to be of one size, got {sizes} pixels")
+        raise Unavailable(f"{node.layer.label()}: in ONNX its bins have to be of one size, got {sizes} pixels")
     size = tuple(size // output for size, output in zip(sizes, outputs))
     if size == (1, 1):
         file.names[node.output] = x
@@ -115,7 +116,7 @@ def _flatten(file, node, x):
 def _relu(file, node, x):
     negative_slope, max_value, threshold = node.layer.pieces
     if threshold or (negative_slope and max_value is not None):
-        raise ValueError(f"bench: {node.layer.label()}: ONNX has no ReLU of these pieces")
+        raise Unavailable(f"{node.layer.label()}: ONNX has no ReLU of these pieces")
     if max_value is not None:
         bounds = [file.array(f"bound{bound}", np.float32(bound)) for bound in (0.0, max_value)]
         file.add("Clip", x, *bounds)
@@ -128,7 +129,7 @@ def _relu(file, node, x):
 def _pad(file, node, x):
     mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}.get(node.layer.mode)
     if mode is None:
-        raise ValueError(f"bench: {node.layer.label()}: ONNX's opset {OPSET} cannot pad so")
+        raise Unavailable(f"{node.layer.label()}: ONNX's opset {OPSET} cannot pad so")
     (top, bottom), (left, right) = node.layer.padding
     sides = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     file.add("Pad", x, file.array(f"{id(node.layer)}.pads", sides), mode=mode)

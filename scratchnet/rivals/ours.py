@@ -10,7 +10,7 @@ def engine(workload):
     model = workload.network()
     images, labels = workload.data(model)
     if not workload.training:
-        infer = fastest(model)
+        infer = sn.for_inference(model)
         return lambda: infer(images), {"logits": infer(images)}
     _, _, backward = model.loss(images, labels)
     backward()
@@ -23,8 +23,3 @@ def engine(workload):
         backward()
         optimizer.step()
     return step, first
-
-
-def fastest(model):
-    """images -> logits, prepared for inference where this version can."""
-    return sn.for_inference(model) if hasattr(sn, "for_inference") else model

@@ -11,6 +11,7 @@ from scratchnet.layers import (AdaptiveAvgPool2D, AvgPool2D, BatchNorm, Concat, 
                                GlobalAvgPool2D, LocalResponseNorm, MaxPool2D, Pad2D, ReLU, Residual, Sigmoid, Softmax,
                                Tanh)
 from scratchnet.layers.geometry import resolve_padding
+from scratchnet.rivals import Unavailable
 from scratchnet.rivals.graph import Graph, translated
 
 
@@ -161,12 +162,12 @@ def _avg_pool(graph, made, node):
     layer = node.layer
     (top, bottom), (left, right) = resolve_padding(layer.padding, node.shape[:2], layer.pool_size, layer.strides)
     if (top, left) != (bottom, right):
-        raise ValueError(f"bench: {layer.label()}: PyTorch's average pooling pads both sides alike")
+        raise Unavailable(f"{layer.label()}: PyTorch's average pooling pads both sides alike")
     return nn.AvgPool2d(layer.pool_size, layer.strides, (top, left), layer.ceil_mode, layer.count_include_pad)
 
 
 def _sum(graph, made, node):
-    """In place, as torchvision's networks have it, where nobody else reads main: neither a node nor its own backward."""
+    """In place, as torchvision's networks have it, where nobody else reads main: no node, and not its own backward."""
     main, scale = node.inputs[1], node.layer.scale
     own = any(before.output == main and isinstance(before.layer, (Conv2D, DepthwiseConv2D, BatchNorm))
               for before in graph.nodes)
@@ -180,7 +181,7 @@ def _relu(graph, made, node):
     own = any(before.output == node.inputs[0] and getattr(before.layer, "activation", None) is node.layer
               for before in graph.nodes)
     if threshold or (negative_slope and max_value is not None):
-        raise ValueError(f"bench: {node.layer.label()}: PyTorch has no ReLU of these pieces")
+        raise Unavailable(f"{node.layer.label()}: PyTorch has no ReLU of these pieces")
     if max_value is not None:
         return nn.Hardtanh(0.0, max_value, inplace=own)
     return nn.LeakyReLU(negative_slope, inplace=own) if negative_slope else nn.ReLU(inplace=own)

@@ -153,7 +153,7 @@ def test_dense(shape, N, relu):
     exact = reference.dense(x.astype("float64"), w.astype("float64"), b.astype("float64"))
     exact = np.maximum(exact, 0) if relu else exact
     layer, out = PackedDense(w, b), np.full(exact.shape, np.nan, np.float32)
-    assert layer(x, relu, out) is out and np.array_equal(layer(x, relu), out)
+    assert layer(x, relu, out) is out and np.array_equal(layer(x, relu), out) and np.array_equal(layer.weights(), w)
     np.testing.assert_allclose(out, exact, rtol=2e-6, atol=2e-6 * abs(exact).max())
     without = reference.dense(x.astype("float64"), w.astype("float64"), None)
     np.testing.assert_allclose(PackedDense(w, None)(x), without, rtol=2e-6, atol=2e-6 * abs(without).max())

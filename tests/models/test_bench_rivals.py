@@ -15,7 +15,7 @@ AGREEMENT = 2e-5            # of the outputs' standard deviation, in float32, in
 
 
 def odd_layers():
-    """What the zoo has not got, or not everywhere: sides padded unlike, ceil_mode, other activations, normalised rows."""
+    """What the zoo lacks, here or there: sides padded unlike, ceil_mode, other activations, normalised rows."""
     return sn.Sequential(
         sn.Conv2D(6, (3, 5), strides=2, padding=((0, 1), (2, 1)), activation=sn.ReLU(negative_slope=0.1)),
         sn.Concat(sn.MaxPool2D(3, 2, padding=((1, 0), (0, 1))), sn.Conv2D(4, 4, strides=2, padding="same")),
