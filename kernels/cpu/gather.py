@@ -71,8 +71,8 @@ def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, init
             rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
         else:
             for few in range(0, 8 * left, 8 * FEW_ROWS):
-                few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few, floor,
-                              ask, ask_step)
+                few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few,
+                              floor, ask, ask_step)
 
 
 @kernel

@@ -85,8 +85,8 @@ class Vectors:
                 for a, row in zip(map(self.spread, numbers), sums)]
 
     def steps(self, name, count, a_of, a, a_step, b, b_step, sums, ahead=0, meanwhile=None):
-        """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step a
-        step, and a_of(a, i) loads a[i, k]. meanwhile(pair) is done in each pair of steps, numbered from the last, 0."""
+        """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step
+        a step, and a_of(a, i) loads a[i, k]. meanwhile(pair) is done in each pair of steps, numbered from the last, 0."""
         builder, zero, one = self.builder, ir.Constant(INT, 0), ir.Constant(INT, 1)
 
         def step(a, b, sums):
@@ -175,9 +175,10 @@ class Loop:
 def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
     @intrinsic
     def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step):
-        """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is read;
-        b: (taps, depth) rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be outs;
-        ask: what to fetch into the second cache meanwhile, a line each pair of steps, ask_step bytes apart."""
+        """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is
+        read; b: (taps, depth) rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be
+        outs; ask: what to fetch into the second cache meanwhile, a line each pair of steps, ask_step bytes apart: many
+        lines at once would fill the queue to memory, and the tile's own loads wait behind them."""
         def generate(_, builder, signature, arguments):
             table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step = arguments
             v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
