@@ -17,7 +17,7 @@ from numpy import float32
 from . import memory, threads
 from .compile import behaved, helper, kernel
 from .tile import (FEW_ROWS, LANES, LONG, ROWS, WIDTH, few_rows_tile, half_rows_tile, long_rows_tile, narrow_rows_tile,
-                   prefetch, rows_tile)
+                   rows_tile)
 
 BLOCK = 32 * ROWS                                # output pixels of a task
 CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
@@ -56,22 +56,23 @@ def _addresses(table, places, x, zeros, taps, first, count, height, grid, source
 def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
     """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
     table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
-    tiles, size = (count + height - 1) // height, 4 * taps * depth * WIDTH
+    tiles, size, pairs = (count + height - 1) // height, 4 * taps * depth * WIDTH, taps * (depth // 2)
+    ask_step = min(64, size // (tiles * max(1, pairs)))
     for t in range(tiles):
-        for line in range(b + size + size * t // tiles, b + size + size * (t + 1) // tiles, 64):
-            prefetch(line)                       # what comes next of b, while this is in use
+        ask = b + size + t * pairs * ask_step    # what comes next of b, while this is in use
         left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * height, 8 * t * height
         if height == LONG:
-            long_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+            long_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
         elif columns <= LANES:
-            narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+            narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
         elif columns <= 2 * LANES:
-            half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+            half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
         elif left > 2 * FEW_ROWS and count > ROWS + FEW_ROWS:
-            rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor)
+            rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
         else:
             for few in range(0, 8 * left, 8 * FEW_ROWS):
-                few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few, floor)
+                few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few,
+                              floor, ask, ask_step)
 
 
 @kernel

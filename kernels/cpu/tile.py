@@ -84,9 +84,9 @@ class Vectors:
         return [[self.builder.call(self.multiply_add, [a, column, total]) for column, total in zip(columns, row)]
                 for a, row in zip(map(self.spread, numbers), sums)]
 
-    def steps(self, name, count, a_of, a, a_step, b, b_step, sums, ahead=0):
-        """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step a
-        step, and a_of(a, i) loads a[i, k]."""
+    def steps(self, name, count, a_of, a, a_step, b, b_step, sums, ahead=0, meanwhile=None):
+        """(b behind the last row, sums + Σ_k a[·, k] b[k]) for k < count, two at a time; the pointers in `a` move a_step
+        a step, and a_of(a, i) loads a[i, k]. meanwhile(pair) is done in each pair of steps, numbered from the last, 0."""
         builder, zero, one = self.builder, ir.Constant(INT, 0), ir.Constant(INT, 1)
 
         def step(a, b, sums):
@@ -102,6 +102,8 @@ class Vectors:
             loop = Loop(builder, name)
             left, *state = loop.start(builder.lshr(count, one), a, b, sums)
             left = builder.sub(left, one)
+            if meanwhile:
+                meanwhile(left)
             state = step(*step(*state))
             loop.end(builder.icmp_signed("!=", left, zero), left, *state)
             return state
@@ -172,11 +174,13 @@ class Loop:
 
 def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
     @intrinsic
-    def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor):
-        """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is read; b: (taps, depth)
-        rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be outs."""
+    def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step):
+        """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is
+        read; b: (taps, depth) rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be
+        outs; ask: what to fetch into the second cache meanwhile, a line each pair of steps, ask_step bytes apart: many
+        lines at once would fill the queue to memory, and the tile's own loads wait behind them."""
         def generate(_, builder, signature, arguments):
-            table, taps, skip, depth, b, b_step, bias, inits, outs, floor = arguments
+            table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step = arguments
             v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
             places = v.address(table, INT)
             inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
@@ -185,7 +189,11 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
             first = builder.mul(tap, ir.Constant(INT, apart))
             a = [v.at(v.address(builder.load(v.at(places, builder.add(first, ir.Constant(INT, i))))), skip)
                  for i in range(rows)]
-            b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums, ahead)
+
+            def fetch(pair):
+                pair = builder.add(builder.mul(tap, builder.lshr(depth, one)), pair)
+                v.prefetch(v.address(builder.add(ask, builder.mul(pair, ask_step))))
+            b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums, ahead, fetch)
             tap = builder.add(tap, one)
             loop.end(builder.icmp_signed("<", tap, taps), tap, b, sums)
             for i in range(rows):
@@ -195,7 +203,7 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
                     y = builder.fadd(builder.fadd(sums[i][j], v.load(bias, lanes * j)), v.load(source, lanes * j))
                     y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)          # NaN stays NaN
                     v.store(y, target, lanes * j)
-        return types.void(*[types.intp] * 9, types.float32), generate
+        return types.void(*[types.intp] * 9, types.float32, types.intp, types.intp), generate
     return tile
 
 
@@ -236,12 +244,3 @@ def make_copy(count):
 
 
 copy_panel_row, copy_piece_row = make_copy(SPAN), make_copy(DEEP)
-
-
-@intrinsic
-def prefetch(context, address):
-    """Ask for the cache line at an address, into the second cache."""
-    def generate(_, builder, signature, arguments):
-        v = Vectors(builder, LANES)
-        v.prefetch(v.address(arguments[0]))
-    return types.void(types.intp), generate

@@ -154,8 +154,8 @@ def plan(total, C, F, m, workers):
     at_once = max(FEWEST, SCRATCH // (places * (C + F)), (C + F) // 10)      # many where there is much U to read
     at_once = -(-at_once // ROWS) * ROWS
     splits, panels = 1, -(-F // WIDTH)
-    if total < workers * at_once:                # few tiles: share them out, then the columns
-        if panels >= workers and total < workers * FEWEST:
+    if total < workers * at_once:                # few tiles: share out the columns, so that none reads all of U, or them
+        if panels >= workers and (total < workers * FEWEST or total <= at_once):
             at_once, splits = min(at_once, total), workers
         else:
             at_once = -(-total // workers)

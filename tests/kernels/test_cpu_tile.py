@@ -25,15 +25,15 @@ BEYOND = 12345                                   # stands where nothing may be w
 
 def from_python(tile):
     """The tile as a function of numbers, compiled as the kernels are."""
-    def ten(a, b, c, d, e, f, g, h, i, floor):
-        tile(a, b, c, d, e, f, g, h, i, floor)
+    def twelve(a, b, c, d, e, f, g, h, i, floor, j, k):
+        tile(a, b, c, d, e, f, g, h, i, floor, j, k)
 
     def seven(a, b, c, d, e, f, g):
         tile(a, b, c, d, e, f, g)
 
     def two(a, b):
         tile(a, b)
-    return {count: numba.njit(**compile.OPTIONS)(function) for count, function in ((10, ten), (7, seven), (2, two))}
+    return {count: numba.njit(**compile.OPTIONS)(function) for count, function in ((12, twelve), (7, seven), (2, two))}
 
 
 def rows_tile_id(case):
@@ -51,7 +51,7 @@ def rows_tile(request):
     processor, rows, vectors = request.param
     lanes = PROCESSORS[processor][0]
     ahead = tile.AHEAD if rows == tile.FEW_ROWS else 0
-    return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes))[10], rows, vectors * lanes
+    return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes))[12], rows, vectors * lanes
 
 
 def addresses(array, places):
@@ -86,7 +86,7 @@ class RowsCase:
         table = addresses(self.x, self.places.reshape(-1))
         inits, outs = addresses(init, order), addresses(self.out, order)
         function(table.ctypes.data, self.taps, self.skip, self.depth, self.b.ctypes.data, self.step,
-                 self.bias.ctypes.data, inits.ctypes.data, outs.ctypes.data, np.float32(floor))
+                 self.bias.ctypes.data, inits.ctypes.data, outs.ctypes.data, np.float32(floor), self.b.ctypes.data, 64)
         assert (self.out[:, self.width:] == BEYOND).all(), "written behind the last column"
         return self.out[::-1, :self.width]
 
