@@ -105,9 +105,9 @@ class Vectors:
             state = step(*step(*state))
             loop.end(builder.icmp_signed("!=", left, zero), left, *state)
             return state
-        state = _when(builder, builder.icmp_signed(">", count, one), pairs, [a, b, sums])
+        state = when(builder, builder.icmp_signed(">", count, one), pairs, [a, b, sums])
         odd = builder.trunc(count, ir.IntType(1))
-        return _when(builder, odd, lambda: step(*state), state)[1:]
+        return when(builder, odd, lambda: step(*state), state)[1:]
 
 
 def _flat(values):
@@ -120,7 +120,7 @@ def _shaped(values, like):
     return [_shaped(values, one) for one in like] if isinstance(like, list) else next(values)
 
 
-def _when(builder, condition, body, otherwise):
+def when(builder, condition, body, otherwise):
     """What body() gives where the condition holds, else `otherwise`, both nested lists of values."""
     before = builder.block
     with builder.if_then(condition):
