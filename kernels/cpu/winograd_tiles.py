@@ -4,6 +4,8 @@ Straight-line LLVM vector IR made from the numbers of L (`winograd_matrices.py`)
 says where each element of X stands and another where each of the result goes, so that one emitter serves tiles of images,
 filters, products and gradients.
 """
+import numpy
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -28,14 +30,34 @@ def _combination(v, numbers, vectors):
     return total
 
 
+def _partners(rows):
+    """Pairs of rows of a matrix that differ in some numbers' signs only, as those of two points a and -a do."""
+    pairs = [(i, k) for k, row in enumerate(rows) for i, other in enumerate(rows[:k])
+             if (abs(row) == abs(other)).all() and row.any() and 0 < (row != other).sum() < (row != 0).sum()]
+    return pairs
+
+
+def _product(v, matrix, vectors):
+    """matrix · vectors. What two rows, or two columns, agree in and what they do not is added up once for both."""
+    for p, q in _partners(matrix.T):
+        same = matrix[:, p] == matrix[:, q]
+        vectors = list(vectors)
+        vectors[p], vectors[q] = v.builder.fadd(vectors[p], vectors[q]), v.builder.fsub(vectors[p], vectors[q])
+        matrix = matrix.copy()
+        matrix[:, p], matrix[:, q] = numpy.where(same, matrix[:, p], 0), numpy.where(same, 0, matrix[:, p])
+    results = [None] * len(matrix)
+    for i, k in _partners(matrix):
+        same = matrix[i] == matrix[k]
+        agreed, other = (_combination(v, numpy.where(where, matrix[i], 0), vectors) for where in (same, ~same))
+        results[i], results[k] = v.builder.fadd(agreed, other), v.builder.fsub(agreed, other)
+    return [_combination(v, row, vectors) if result is None else result for row, result in zip(matrix, results)]
+
+
 def _sandwich(v, matrix, load):
     """L X Lᵀ as rows of vectors, where load(i, j) gives X[i, j]."""
     size = matrix.shape[1]
-    columns = []
-    for j in range(size):                        # L X, column by column
-        column = [load(i, j) for i in range(size)]
-        columns.append([_combination(v, row, column) for row in matrix])
-    return [[_combination(v, row, [column[i] for column in columns]) for row in matrix] for i in range(len(matrix))]
+    columns = [_product(v, matrix, [load(i, j) for i in range(size)]) for j in range(size)]              # L X
+    return [_product(v, matrix, row) for row in zip(*columns)]
 
 
 def make_transform(matrix):
@@ -57,7 +79,13 @@ def make_transform(matrix):
     return transform
 
 
-def make_output_transform(matrix):
+def _stream(v, vector, pointer):
+    """A store past the caches, which spares reading the line first; the pointer is that of a whole line or vector."""
+    store = v.builder.store(vector, v.builder.bitcast(pointer, v.type.as_pointer()), align=4 * LANES)
+    store.set_metadata("nontemporal", v.builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+
+
+def make_output_transform(matrix, streams):
     """The same for the result: plus bias and what stands at inits, not below floor. targets may be inits."""
     @intrinsic
     def transform(context, sources, skip, bias, inits, targets, target_skip, floor):
@@ -75,12 +103,17 @@ def make_output_transform(matrix):
                     first = v.load(v.at(v.address(builder.load(v.at(inits, at))), target_skip), 0)
                     y = builder.fadd(builder.fadd(vector, bias), first)
                     y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)
-                    v.store(y, v.at(v.address(builder.load(v.at(targets, at))), target_skip), 0)
+                    target = v.at(v.address(builder.load(v.at(targets, at))), target_skip)
+                    if streams:
+                        _stream(v, y, target)
+                    else:
+                        v.store(y, target, 0)
         return types.void(*[types.intp] * 6, types.float32), generate
     return transform
 
 
 def transforms(m):
-    """For F(m x m, 3 x 3), n = m + 2: (d -> Bᵀ d B, g -> G g Gᵀ, M -> Aᵀ M A, dy -> A dy Aᵀ, U -> Gᵀ U G)."""
+    """For F(m x m, 3 x 3), n = m + 2: (d -> Bᵀ d B, g -> G g Gᵀ, dy -> A dy Aᵀ, U -> Gᵀ U G), and M -> Aᵀ M A
+    through the caches and past them."""
     at, g, bt = matrices(m)
-    return (make_transform(bt), make_transform(g), make_output_transform(at), make_transform(at.T), make_transform(g.T))
+    return (*map(make_transform, (bt, g, at.T, g.T)), make_output_transform(at, False), make_output_transform(at, True))

@@ -16,8 +16,8 @@ from .winograd import place_stride, plan, transform_block, transform_images
 from .winograd_products import add_products, row_of
 from .winograd_tiles import transforms
 
-_, _, _, _gradient4, _weights4 = transforms(4)
-_, _, _, _gradient2, _weights2 = transforms(2)
+_, _, _gradient4, _weights4, _, _ = transforms(4)
+_, _, _gradient2, _weights2, _, _ = transforms(2)
 
 
 @helper
