@@ -2,9 +2,11 @@
 
     y = Aᵀ [Σ_c (G w G ᵀ) ⊙ (Bᵀ x B)] A      for each tile of m x m outputs, from (m + 2)² inputs
 
-For each of the (m + 2)² places of a tile, the sum over channels is a product (tiles, C) @ (C, F): the same register tile as
-everywhere. A task takes some tiles of images, few enough that their transforms stay in the L2 cache, through all three steps,
-so that nothing transformed goes to memory. Channels have to be whole vectors. Lavin & Gray 2016.
+For each of the (m + 2)² places of a tile, the sum over channels is a product (tiles, C) @ (C, F) (`winograd_products.py`).
+Few channels: a task takes some tiles of images, few enough that their transforms stay in the L2 cache, through all three
+steps. Many channels: the transformed filters are what is large, and reading them is what takes time, so all threads work on
+the same tiles, step by step, each on some of the places, whose filters it alone reads, once for all these tiles. Channels
+have to be whole vectors. Lavin & Gray 2016.
 
 x and y are transformed by exact small numbers, but sums of larger numbers cancel: the error is some five times that of the
 direct sum, 1.5e-6 instead of 3e-7; and a NaN or an infinity reaches all of its tile, not only the windows that see it.
@@ -18,21 +20,21 @@ from numpy import float32
 from . import memory, threads
 from .compile import behaved, helper, kernel
 from .gather import zeros_for
+from .streams import past_caches
 from .tile import LANES, ROWS, WIDTH
-from .winograd_products import multiply, row_of, whole_rows
+from .winograd_products import multiply, row_of
 from .winograd_tiles import transforms
 
 _image4, _filter4, _, _, _output4, _streamed4 = transforms(4)
 _image2, _filter2, _, _, _output2, _streamed2 = transforms(2)
 TILES = 1512                                     # transformed numbers of a channel for a thread's own cache: 42 tiles of 36
 FEWEST = 24                                      # tiles of a task
-STREAMED = 2**24                                 # bytes of y from which nobody finds it in a cache later
 LARGE = 1024 * 1024                              # floats of a transformed filter, 4 MB, that no thread has a cache for
 
 
 def place_stride(tiles, channels):
-    """Floats from one place of a transform to the next: a vector more than the rows take, or places a power of two apart would
-    share few sets of the cache."""
+    """Floats from one place of a transform to the next, rows filled up to whole register tiles: a vector more than they take,
+    or places a power of two apart would share few sets of the cache."""
     return -(-tiles // ROWS) * ROWS * (channels + LANES) + LANES
 
 
@@ -66,8 +68,7 @@ def _filters(w, m, U, cuts):
 
 @helper
 def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
-    """V[place, tile] = Bᵀ x B of the tiles from `first` on of x (N, H, W, C); size (H, W, C), tiles (a column, a row). Rows
-    that the products may read behind them are 0."""
+    """V[place, tile] = Bᵀ x B of the tiles from `first` on of x (N, H, W, C); size (H, W, C), tiles (a column, a row)."""
     H, W, C = size
     n, row = m + 2, row_of(C)
     sources, targets = numpy.empty(n * n, numpy.int64), numpy.empty(n * n, numpy.int64)
@@ -85,9 +86,6 @@ def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
                 _image4(sources.ctypes.data, c, targets.ctypes.data, c)
             else:
                 _image2(sources.ctypes.data, c, targets.ctypes.data, c)
-    for place in range(n * n):
-        for i in range(place * stride + count * row, place * stride + whole_rows(count) * row):
-            V[i] = 0
 
 
 @helper
@@ -123,7 +121,8 @@ def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, f
 
 
 @kernel
-def _convolve(x, U, bias, init, has_init, y, m, margin, floor, streams, zeros, in_size, out_size, tiles, at_once, strides, scratch):
+def _convolve(x, U, bias, init, has_init, y, m, margin, floor, streams, zeros, in_size, out_size, tiles, at_once,
+              strides, scratch):
     """All steps for `at_once` tiles after the other; scratch: a thread's V and M, strides: theirs from place to place."""
     C, F = in_size[2], out_size[2]
     panels, places = (F + WIDTH - 1) // WIDTH, (m + 2) * (m + 2)
@@ -144,12 +143,11 @@ def _convolve(x, U, bias, init, has_init, y, m, margin, floor, streams, zeros, i
 
 @kernel
 def transform_block(x, V, stride, first, count, m, margin, in_size, tiles, zeros, parts):
-    """V of `count` tiles, by all threads: each takes whole groups of rows."""
-    groups, row = whole_rows(count) // ROWS, row_of(in_size[2])
+    """V of `count` tiles, by all threads."""
+    row = row_of(in_size[2])
     for part in prange(parts):
-        start, end = part * groups // parts * ROWS, min((part + 1) * groups // parts * ROWS, count)
-        if start < end:
-            transform_images(V[start * row:], stride, x, first + start, end - start, m, margin, in_size, tiles, zeros)
+        start, end = count * part // parts, count * (part + 1) // parts
+        transform_images(V[start * row:], stride, x, first + start, end - start, m, margin, in_size, tiles, zeros)
 
 
 @kernel
@@ -222,7 +220,7 @@ def convolve(x, U, bias, init, y, m, margin, relu=False):
     V_stride, M_stride = (place_stride(at_once, channels) for channels in (C, panels * WIDTH))
     epilogue = bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1)
     x_size, y_size, floor, zeros = x.shape[1:], (OH, OW, F), 0.0 if relu else -numpy.inf, zeros_for(C + WIDTH)
-    streams = int(y.nbytes >= STREAMED and y.ctypes.data % (4 * LANES) == 0)
+    streams = past_caches(y)
     x = x.reshape(-1)
     if not shared:
         scratch = memory.empty((min(workers, -(-total // at_once)), places * (V_stride + M_stride)))

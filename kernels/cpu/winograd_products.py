@@ -13,7 +13,8 @@ from .tile import (DEEP, FEW_DEEP, INT, LANES, ROWS, SPAN, VECTORS, WIDTH, Vecto
 
 DEPTH = 64                                       # channels at once: with WIDTH columns 16 KB of U
 TILES = 128                                      # at once: with SPAN columns 16 KB of W
-FEW = 2
+FEW = 2                                          # rows of the smaller tile, for what is left over
+LINE = 64                                        # bytes the cache fetches at once
 
 
 def make_product_tile(rows):
@@ -47,20 +48,16 @@ def row_of(channels):
 
 
 @helper
-def whole_rows(tiles):
-    """How many rows the products below may touch."""
-    return (tiles + ROWS - 1) // ROWS * ROWS
-
-
-@helper
 def multiply(V, C, tiles, U, panels, M, M_row):
-    """M (tiles, panels·WIDTH) = V (tiles, C) U (panels, C, WIDTH), at three addresses; rows behind the last are clutter."""
+    """M (tiles, panels·WIDTH) = V (tiles, C) U (panels, C, WIDTH), at three addresses. Up to whole register tiles there are
+    rows behind the last; what stands there does not matter."""
     V_row, size = row_of(C), 4 * DEPTH * WIDTH
     for panel in range(panels):
         for c in range(0, C, DEPTH):
             depth, b = min(DEPTH, C - c), U + 4 * (panel * C + c) * WIDTH
             for t in range(0, tiles, ROWS):
-                for line in range(b + size + size * t // tiles // 64 * 64, b + size + size * min(t + ROWS, tiles) // tiles // 64 * 64, 64):
+                done, after = size * t // tiles // LINE * LINE, size * min(t + ROWS, tiles) // tiles // LINE * LINE
+                for line in range(b + size + done, b + size + after, LINE):
                     prefetch(line)               # what comes next of U, while this is in use
                 a, out = V + 4 * (t * V_row + c), M + 4 * (t * M_row + panel * WIDTH)
                 if tiles - t > ROWS - FEW:

@@ -5,10 +5,10 @@ says where each element of X stands and another where each of the result goes, s
 filters, products and gradients.
 """
 import numpy
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .streams import stream
 from .tile import INT, LANES, Vectors
 from .winograd_matrices import matrices
 
@@ -79,12 +79,6 @@ def make_transform(matrix):
     return transform
 
 
-def _stream(v, vector, pointer):
-    """A store past the caches, which spares reading the line first; the pointer is that of a whole line or vector."""
-    store = v.builder.store(vector, v.builder.bitcast(pointer, v.type.as_pointer()), align=4 * LANES)
-    store.set_metadata("nontemporal", v.builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
-
-
 def make_output_transform(matrix, streams):
     """The same for the result: plus bias and what stands at inits, not below floor. targets may be inits."""
     @intrinsic
@@ -105,7 +99,7 @@ def make_output_transform(matrix, streams):
                     y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)
                     target = v.at(v.address(builder.load(v.at(targets, at))), target_skip)
                     if streams:
-                        _stream(v, y, target)
+                        stream(v, y, target)
                     else:
                         v.store(y, target, 0)
         return types.void(*[types.intp] * 6, types.float32), generate

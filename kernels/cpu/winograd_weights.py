@@ -1,8 +1,8 @@
 """dw of Winograd's convolution: dw = Gᵀ [Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)] G, with the saving of the forward pass.
 
 The derivative of y = Aᵀ [Σ_c (G w Gᵀ) ⊙ (Bᵀ x B)] A in w, factor by factor from the outside. For each of the (m + 2)² places
-the sum over tiles is a product (C, tiles) @ (tiles, F). A task has some of the tiles to itself, or all of them for some
-columns where the transformed dw is large; the tasks' sums are added in a fixed order.
+the sum over tiles is a product (C, tiles) @ (tiles, F). A task has some of the tiles to itself, and the tasks' sums are
+added in a fixed order; where the transformed dw is large there is one sum only, of which each task has some places.
 """
 import numpy
 from numba import prange
