@@ -20,16 +20,15 @@ from numpy import float32
 from . import memory, threads
 from .compile import behaved, helper, kernel
 from .gather import zeros_for
-from .streams import past_caches
 from .tile import LANES, ROWS, WIDTH
 from .winograd_products import multiply, row_of
 from .winograd_tiles import transforms
 
-_image4, _filter4, _, _, _output4, _streamed4 = transforms(4)
-_image2, _filter2, _, _, _output2, _streamed2 = transforms(2)
+_image4, _filter4, _output4, _, _ = transforms(4)
+_image2, _filter2, _output2, _, _ = transforms(2)
 TILES = 1512                                     # transformed numbers of a channel for a thread's own cache: 42 tiles of 36
 FEWEST = 24                                      # tiles of a task
-LARGE = 1024 * 1024                              # floats of a transformed filter, 4 MB, that no thread has a cache for
+LARGE = 4 * 1024 * 1024                          # floats of a transformed filter, 16 MB: from then on it is read once for many
 
 
 def place_stride(tiles, channels):
@@ -89,13 +88,12 @@ def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
 
 
 @helper
-def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, floor, streams):
+def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, floor):
     """The tiles of y (N, H, W, F) from `first` on = Aᵀ M A + bias (+ init), M's rows of whole panels."""
     H, W, F = size
     n, row = m + 2, row_of((F + WIDTH - 1) // WIDTH * WIDTH)
     sources, targets, inits = numpy.empty(n * n, numpy.int64), numpy.empty(m * m, numpy.int64), numpy.empty(m * m, numpy.int64)
-    space = numpy.zeros(2 * F + LANES, numpy.float32)            # zeros to begin with, and where clipped outputs go
-    nowhere = space[-space.ctypes.data % (4 * LANES) // 4:]
+    nowhere = numpy.zeros(2 * F, numpy.float32)  # zeros to begin with, and where clipped outputs go
     M_at, y_at, init_at, bias_at = M.ctypes.data, y.ctypes.data, init.ctypes.data, bias.ctypes.data
     for t in range(count):
         image, rest = (first + t) // (tiles[0] * tiles[1]), (first + t) % (tiles[0] * tiles[1])
@@ -109,19 +107,15 @@ def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, f
                 targets[i * m + j] = y_at + at if inside else nowhere.ctypes.data + 4 * F
                 inits[i * m + j] = init_at + at if inside and has_init else nowhere.ctypes.data
         for f in range(0, F, LANES):
-            if m == 4 and streams:
-                _streamed4(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
-            elif m == 4:
+            if m == 4:
                 _output4(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
-            elif streams:
-                _streamed2(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
             else:
                 _output2(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
     return nowhere[0]                            # keeps it alive until here
 
 
 @kernel
-def _convolve(x, U, bias, init, has_init, y, m, margin, floor, streams, zeros, in_size, out_size, tiles, at_once,
+def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, out_size, tiles, at_once,
               strides, scratch):
     """All steps for `at_once` tiles after the other; scratch: a thread's V and M, strides: theirs from place to place."""
     C, F = in_size[2], out_size[2]
@@ -138,7 +132,7 @@ def _convolve(x, U, bias, init, has_init, y, m, margin, floor, streams, zeros, i
             for place in range(places):
                 multiply(V.ctypes.data + 4 * place * V_stride, C, count, U.ctypes.data + 4 * place * U_stride, panels,
                          M.ctypes.data + 4 * place * M_stride, row_of(panels * WIDTH))
-            _outputs(M, M_stride, bias, init, has_init, y, first, count, m, out_size, tiles, float32(floor), streams)
+            _outputs(M, M_stride, bias, init, has_init, y, first, count, m, out_size, tiles, float32(floor))
 
 
 @kernel
@@ -162,12 +156,12 @@ def _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, cuts)
 
 
 @kernel
-def _output_block(M, stride, bias, init, has_init, y, first, count, m, out_size, tiles, floor, streams, parts):
+def _output_block(M, stride, bias, init, has_init, y, first, count, m, out_size, tiles, floor, parts):
     row = row_of((out_size[2] + WIDTH - 1) // WIDTH * WIDTH)
     for part in prange(parts):
         start, end = count * part // parts, count * (part + 1) // parts
         _outputs(M[start * row:], stride, bias, init, has_init, y, first + start, end - start, m, out_size, tiles,
-                 float32(floor), streams)
+                 float32(floor))
 
 
 def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=False):
@@ -188,15 +182,16 @@ def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=F
 
 
 @lru_cache(maxsize=1024)
-def plan(total, C, F, m, workers):
+def plan(total, C, F, m, workers, large):
     """(tiles at once, whether all threads share them): where the filters are large, whoever reads them has to have many tiles
     for them; else a thread works on few enough tiles that their transforms stay in its own cache."""
     places = (m + 2) ** 2
-    shared = places * C * F > LARGE
+    shared = places * C * F > large
     if shared:
         blocks = -(-total // ((C + F) // 3))
     else:
-        blocks = min(-(-total * places // (TILES * workers)) * workers, max(1, total // FEWEST))
+        at_once = max(TILES // places, (C + F) // 10)            # many where there is much of the filters to read
+        blocks = min(-(-total // (at_once * workers)) * workers, max(1, total // FEWEST))
     return -(-total // blocks), shared
 
 
@@ -216,15 +211,14 @@ def convolve(x, U, bias, init, y, m, margin, relu=False):
     C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
     tiles, panels = (-(-OH // m), -(-OW // m)), -(-F // WIDTH)
     total = N * tiles[0] * tiles[1]
-    at_once, shared = plan(total, C, F, m, workers)
+    at_once, shared = plan(total, C, F, m, workers, LARGE)
     V_stride, M_stride = (place_stride(at_once, channels) for channels in (C, panels * WIDTH))
     epilogue = bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1)
     x_size, y_size, floor, zeros = x.shape[1:], (OH, OW, F), 0.0 if relu else -numpy.inf, zeros_for(C + WIDTH)
-    streams = past_caches(y)
     x = x.reshape(-1)
     if not shared:
         scratch = memory.empty((min(workers, -(-total // at_once)), places * (V_stride + M_stride)))
-        _convolve(x, U, *epilogue, m, margin, floor, streams, zeros, x_size, y_size, tiles, at_once, (V_stride, M_stride),
+        _convolve(x, U, *epilogue, m, margin, floor, zeros, x_size, y_size, tiles, at_once, (V_stride, M_stride),
                   scratch)
         return y
     V, M = memory.empty(places * V_stride), memory.empty(places * M_stride)
@@ -232,5 +226,5 @@ def convolve(x, U, bias, init, y, m, margin, relu=False):
         count = min(at_once, total - first)
         transform_block(x, V, V_stride, first, count, m, margin, x_size, tiles, zeros, workers)
         _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, min(panels, -(-2 * workers // places)))
-        _output_block(M, M_stride, *epilogue, first, count, m, y_size, tiles, floor, streams, workers)
+        _output_block(M, M_stride, *epilogue, first, count, m, y_size, tiles, floor, workers)
     return y

@@ -8,7 +8,6 @@ import numpy
 from numba import types
 from numba.extending import intrinsic
 
-from .streams import stream
 from .tile import INT, LANES, Vectors
 from .winograd_matrices import matrices
 
@@ -79,7 +78,7 @@ def make_transform(matrix):
     return transform
 
 
-def make_output_transform(matrix, streams):
+def make_output_transform(matrix):
     """The same for the result: plus bias and what stands at inits, not below floor. targets may be inits."""
     @intrinsic
     def transform(context, sources, skip, bias, inits, targets, target_skip, floor):
@@ -97,17 +96,12 @@ def make_output_transform(matrix, streams):
                     first = v.load(v.at(v.address(builder.load(v.at(inits, at))), target_skip), 0)
                     y = builder.fadd(builder.fadd(vector, bias), first)
                     y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)
-                    target = v.at(v.address(builder.load(v.at(targets, at))), target_skip)
-                    if streams:
-                        stream(v, y, target)
-                    else:
-                        v.store(y, target, 0)
+                    v.store(y, v.at(v.address(builder.load(v.at(targets, at))), target_skip), 0)
         return types.void(*[types.intp] * 6, types.float32), generate
     return transform
 
 
 def transforms(m):
-    """For F(m x m, 3 x 3), n = m + 2: (d -> Bᵀ d B, g -> G g Gᵀ, dy -> A dy Aᵀ, U -> Gᵀ U G), and M -> Aᵀ M A
-    through the caches and past them."""
+    """For F(m x m, 3 x 3), n = m + 2: (d -> Bᵀ d B, g -> G g Gᵀ, M -> Aᵀ M A, dy -> A dy Aᵀ, U -> Gᵀ U G)."""
     at, g, bt = matrices(m)
-    return (*map(make_transform, (bt, g, at.T, g.T)), make_output_transform(at, False), make_output_transform(at, True))
+    return (make_transform(bt), make_transform(g), make_output_transform(at), make_transform(at.T), make_transform(g.T))

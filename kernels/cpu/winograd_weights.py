@@ -16,8 +16,9 @@ from .winograd import place_stride, plan, transform_block, transform_images
 from .winograd_products import add_products, row_of
 from .winograd_tiles import transforms
 
-_, _, _gradient4, _weights4, _, _ = transforms(4)
-_, _, _gradient2, _weights2, _, _ = transforms(2)
+_, _, _, _gradient4, _weights4 = transforms(4)
+_, _, _, _gradient2, _weights2 = transforms(2)
+LARGE = 1024 * 1024                              # floats of a transformed dw that are not worth a copy for each thread
 
 
 @helper
@@ -118,7 +119,7 @@ def backward_weights(x, dy, m, margin):
     C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
     tiles, columns = (-(-OH // m), -(-OW // m)), -(-F // SPAN) * SPAN
     total = N * tiles[0] * tiles[1]
-    at_once, shared = plan(total, C, F, m, workers)
+    at_once, shared = plan(total, C, F, m, workers, LARGE)
     parts = 1 if shared else min(workers, total)
     at_once = min(at_once, -(-total // parts))
     x_size, y_size, x, dy, zeros = x.shape[1:], (OH, OW, F), x.reshape(-1), dy.reshape(-1), zeros_for(C + SPAN)
