@@ -126,6 +126,14 @@ rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_o
      ("the residual forgotten", "if inside and has_init else", "if inside and not has_init else"))
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("padding on the left as above", "% tiles[1] * m - margin[1]", "% tiles[1] * m - margin[0]"))
+rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
+     ("every block of shared tiles begins with the first", "first + start, end - start, m, margin",
+      "start, end - start, m, margin"))
+rows("kernels/cpu/winograd_products.py", "tests/kernels/test_cpu_conv.py::test_forward",
+     ("later channels take the place of the first", "b, out, M_row, c)", "b, out, M_row, 0)"))
+rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forward[Winograd 4, clipped tiles]",
+     ("the partner of a row equal to it", "fadd(agreed, other), v.builder.fsub(agreed, other)",
+      "fadd(agreed, other), v.builder.fadd(agreed, other)"))
 rows("kernels/cpu/winograd_weights.py",
      "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
      ("gradients of the last column lost", "top + i < OH and left + j < OW", "top + i < OH and left + j < OW - 1"))

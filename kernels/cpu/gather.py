@@ -130,28 +130,6 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
                         y[places[q] // 4 + column + j] = edge[q * WIDTH + j]
 
 
-@helper
-def multiply_rows(a, a_start, K, M, b, panels, out, out_start, out_row, zeros):
-    """out[m] = a[m] @ b for M rows of K numbers, b packed (panels, K, WIDTH) at an address; out's rows hold whole panels."""
-    tiles = (M + ROWS - 1) // ROWS
-    table, outs, inits = (numpy.empty(tiles * ROWS, numpy.int64), numpy.empty(tiles * ROWS, numpy.int64),
-                          numpy.empty(tiles * ROWS, numpy.int64))
-    waste = numpy.empty(WIDTH, numpy.float32)
-    a_at, out_at = a.ctypes.data + 4 * a_start, out.ctypes.data + 4 * out_start
-    chunks = (K + CHUNK - 1) // CHUNK
-    for q in range(tiles * ROWS):
-        table[q] = a_at + 4 * min(q, M - 1) * K
-        inits[q] = zeros.ctypes.data
-    for panel in range(panels):
-        for q in range(tiles * ROWS):
-            outs[q] = out_at + 4 * (q * out_row + panel * WIDTH) if q < M else waste.ctypes.data
-        for chunk in range(chunks):
-            skip, end = chunk * K // chunks, (chunk + 1) * K // chunks
-            _tiles(table, 1, ROWS, M, 0, 1, skip, end - skip, b + 4 * (panel * K + skip) * WIDTH, zeros.ctypes.data,
-                   outs if chunk else inits, outs, float32(-numpy.inf), WIDTH)
-    return waste[0]                              # keeps it alive until here
-
-
 @kernel
 def _pack(w, taps, groups, packed):
     """packed (groups, panels, taps, K, WIDTH) of w (KH·KW, K, columns of all groups); 0 behind the last column."""

@@ -2,9 +2,11 @@
 
     y = Aᵀ [Σ_c (G w G ᵀ) ⊙ (Bᵀ x B)] A      for each tile of m x m outputs, from (m + 2)² inputs
 
-For each of the (m + 2)² places of a tile, the sum over channels is a product (tiles, C) @ (C, F): the same register tile as
-everywhere. A task takes some tiles of images, few enough that their transforms stay in the L2 cache, through all three steps,
-so that nothing transformed goes to memory. Channels have to be whole vectors. Lavin & Gray 2016.
+For each of the (m + 2)² places of a tile, the sum over channels is a product (tiles, C) @ (C, F) (`winograd_products.py`).
+Few channels: a task takes some tiles of images, few enough that their transforms stay in the L2 cache, through all three
+steps. Many channels: the transformed filters are what is large, and reading them is what takes time, so all threads work on
+the same tiles, step by step, each on some of the places, whose filters it alone reads, once for all these tiles. Channels
+have to be whole vectors. Lavin & Gray 2016.
 
 x and y are transformed by exact small numbers, but sums of larger numbers cancel: the error is some five times that of the
 direct sum, 1.5e-6 instead of 3e-7; and a NaN or an infinity reaches all of its tile, not only the windows that see it.
@@ -17,19 +19,27 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
-from .gather import multiply_rows, zeros_for
+from .gather import zeros_for
 from .tile import LANES, ROWS, WIDTH
+from .winograd_products import multiply, row_of
 from .winograd_tiles import transforms
 
 _image4, _filter4, _output4, _, _ = transforms(4)
 _image2, _filter2, _output2, _, _ = transforms(2)
-SCRATCH = 384 * 1024                             # floats of a task's transforms: 1.5 MB
+TILES = 1512                                     # transformed numbers of a channel for a thread's own cache: 42 tiles of 36
 FEWEST = 24                                      # tiles of a task
+LARGE = 4 * 1024 * 1024                          # floats of a transformed filter, 16 MB: from then on it is read once for many
+
+
+def place_stride(tiles, channels):
+    """Floats from one place of a transform to the next, rows filled up to whole register tiles: a vector more than they take,
+    or places a power of two apart would share few sets of the cache."""
+    return -(-tiles // ROWS) * ROWS * (channels + LANES) + LANES
 
 
 @helper
-def _place_stride(C, panels):
-    """Floats from one place of U to the next: some more than it takes, for the same reason as in _convolve."""
+def _filter_stride(C, panels):
+    """Floats from one place of U to the next."""
     return panels * C * WIDTH + LANES
 
 
@@ -38,7 +48,7 @@ def _filters(w, m, U, cuts):
     """U[place][panel, c, j] of w (9, C, F), F in panels of WIDTH."""
     _, C, F = w.shape
     places, panels = (m + 2) * (m + 2), (F + WIDTH - 1) // WIDTH
-    stride = _place_stride(C, panels)
+    stride = _filter_stride(C, panels)
     w_at, U_at = w.ctypes.data, U.ctypes.data
     for task in prange(panels * cuts):
         panel, cut = task // cuts, task % cuts
@@ -59,7 +69,7 @@ def _filters(w, m, U, cuts):
 def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
     """V[place, tile] = Bᵀ x B of the tiles from `first` on of x (N, H, W, C); size (H, W, C), tiles (a column, a row)."""
     H, W, C = size
-    n = m + 2
+    n, row = m + 2, row_of(C)
     sources, targets = numpy.empty(n * n, numpy.int64), numpy.empty(n * n, numpy.int64)
     x_at, V_at, zeros_at = x.ctypes.data, V.ctypes.data, zeros.ctypes.data
     for t in range(count):
@@ -69,7 +79,7 @@ def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
             for j in range(n):
                 inside = 0 <= top + i < H and 0 <= left + j < W
                 sources[i * n + j] = x_at + 4 * ((image * H + top + i) * W + left + j) * C if inside else zeros_at
-                targets[i * n + j] = V_at + 4 * ((i * n + j) * stride + t * C)
+                targets[i * n + j] = V_at + 4 * ((i * n + j) * stride + t * row)
         for c in range(0, C, LANES):
             if m == 4:
                 _image4(sources.ctypes.data, c, targets.ctypes.data, c)
@@ -78,10 +88,10 @@ def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
 
 
 @helper
-def _outputs(M, stride, columns, column, bias, init, has_init, y, first, count, m, size, tiles, floor):
-    """The tiles of y (N, H, W, F) from `column` on, as many columns as M has, = Aᵀ M A + bias (+ init)."""
+def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, floor):
+    """The tiles of y (N, H, W, F) from `first` on = Aᵀ M A + bias (+ init), M's rows of whole panels."""
     H, W, F = size
-    n = m + 2
+    n, row = m + 2, row_of((F + WIDTH - 1) // WIDTH * WIDTH)
     sources, targets, inits = numpy.empty(n * n, numpy.int64), numpy.empty(m * m, numpy.int64), numpy.empty(m * m, numpy.int64)
     nowhere = numpy.zeros(2 * F, numpy.float32)  # zeros to begin with, and where clipped outputs go
     M_at, y_at, init_at, bias_at = M.ctypes.data, y.ctypes.data, init.ctypes.data, bias.ctypes.data
@@ -89,45 +99,69 @@ def _outputs(M, stride, columns, column, bias, init, has_init, y, first, count, 
         image, rest = (first + t) // (tiles[0] * tiles[1]), (first + t) % (tiles[0] * tiles[1])
         top, left = rest // tiles[1] * m, rest % tiles[1] * m
         for place in range(n * n):
-            sources[place] = M_at + 4 * (place * stride + t * columns)
+            sources[place] = M_at + 4 * (place * stride + t * row)
         for i in range(m):
             for j in range(m):
                 inside = top + i < H and left + j < W
-                at = 4 * (((image * H + top + i) * W + left + j) * F + column)
+                at = 4 * ((image * H + top + i) * W + left + j) * F
                 targets[i * m + j] = y_at + at if inside else nowhere.ctypes.data + 4 * F
                 inits[i * m + j] = init_at + at if inside and has_init else nowhere.ctypes.data
-        for f in range(0, min(columns, F - column), LANES):
+        for f in range(0, F, LANES):
             if m == 4:
-                _output4(sources.ctypes.data, f, bias_at + 4 * column, inits.ctypes.data, targets.ctypes.data, f, floor)
+                _output4(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
             else:
-                _output2(sources.ctypes.data, f, bias_at + 4 * column, inits.ctypes.data, targets.ctypes.data, f, floor)
+                _output2(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
     return nowhere[0]                            # keeps it alive until here
 
 
 @kernel
-def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, out_size, tiles, at_once, splits,
-              scratch):
-    N, C, F = x.size // (in_size[0] * in_size[1] * in_size[2]), in_size[2], out_size[2]
+def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, out_size, tiles, at_once,
+              strides, scratch):
+    """All steps for `at_once` tiles after the other; scratch: a thread's V and M, strides: theirs from place to place."""
+    C, F = in_size[2], out_size[2]
     panels, places = (F + WIDTH - 1) // WIDTH, (m + 2) * (m + 2)
-    total = N * tiles[0] * tiles[1]
-    blocks = (total + at_once - 1) // at_once
-    U_at, U_stride = U.ctypes.data, _place_stride(C, panels)
-    tasks, parts = blocks * splits, scratch.shape[0]
+    total = x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
+    parts, blocks = scratch.shape[0], (total + at_once - 1) // at_once
+    (V_stride, M_stride), U_stride = strides, _filter_stride(C, panels)
     for part in prange(parts):
-        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-            first, split = task // splits * at_once, task % splits
+        V, M = scratch[part, :places * V_stride], scratch[part, places * V_stride:]
+        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+            first = block * at_once
             count = min(at_once, total - first)
-            p0, p1 = panels * split // splits, panels * (split + 1) // splits
-            columns = (p1 - p0) * WIDTH
-            # A vector more than needed: places a power of two apart would share few cache sets.
-            V_stride, M_stride = at_once * C + LANES, at_once * columns + LANES
-            V, M = scratch[part, :places * V_stride], scratch[part, places * V_stride:]
             transform_images(V, V_stride, x, first, count, m, margin, in_size, tiles, zeros)
             for place in range(places):
-                multiply_rows(V, place * V_stride, C, count, U_at + 4 * (place * U_stride + p0 * C * WIDTH), p1 - p0, M,
-                              place * M_stride, columns, zeros)
-            _outputs(M, M_stride, columns, p0 * WIDTH, bias, init, has_init, y, first, count, m, out_size, tiles,
-                     float32(floor))
+                multiply(V.ctypes.data + 4 * place * V_stride, C, count, U.ctypes.data + 4 * place * U_stride, panels,
+                         M.ctypes.data + 4 * place * M_stride, row_of(panels * WIDTH))
+            _outputs(M, M_stride, bias, init, has_init, y, first, count, m, out_size, tiles, float32(floor))
+
+
+@kernel
+def transform_block(x, V, stride, first, count, m, margin, in_size, tiles, zeros, parts):
+    """V of `count` tiles, by all threads."""
+    row = row_of(in_size[2])
+    for part in prange(parts):
+        start, end = count * part // parts, count * (part + 1) // parts
+        transform_images(V[start * row:], stride, x, first + start, end - start, m, margin, in_size, tiles, zeros)
+
+
+@kernel
+def _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, cuts):
+    """M of all places, by all threads: each takes some places or some of their columns, and reads that part of U once."""
+    U_stride = _filter_stride(C, panels)
+    for task in prange(places * cuts):
+        place, cut = task // cuts, task % cuts
+        p0, p1 = panels * cut // cuts, panels * (cut + 1) // cuts
+        multiply(V.ctypes.data + 4 * place * V_stride, C, count, U.ctypes.data + 4 * (place * U_stride + p0 * C * WIDTH),
+                 p1 - p0, M.ctypes.data + 4 * (place * M_stride + p0 * WIDTH), row_of(panels * WIDTH))
+
+
+@kernel
+def _output_block(M, stride, bias, init, has_init, y, first, count, m, out_size, tiles, floor, parts):
+    row = row_of((out_size[2] + WIDTH - 1) // WIDTH * WIDTH)
+    for part in prange(parts):
+        start, end = count * part // parts, count * (part + 1) // parts
+        _outputs(M[start * row:], stride, bias, init, has_init, y, first + start, end - start, m, out_size, tiles,
+                 float32(floor))
 
 
 def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=False):
@@ -148,21 +182,17 @@ def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=F
 
 
 @lru_cache(maxsize=1024)
-def plan(total, C, F, m, workers):
-    """(tiles of a task, splits of the columns)."""
+def plan(total, C, F, m, workers, large):
+    """(tiles at once, whether all threads share them): where the filters are large, whoever reads them has to have many tiles
+    for them; else a thread works on few enough tiles that their transforms stay in its own cache."""
     places = (m + 2) ** 2
-    at_once = max(FEWEST, SCRATCH // (places * (C + F)), (C + F) // 10)      # many where there is much U to read
-    at_once = -(-at_once // ROWS) * ROWS
-    splits, panels = 1, -(-F // WIDTH)
-    if total < workers * at_once:                # few tiles: share out the columns, so that none reads all of U, or them
-        if panels >= workers and (total < workers * FEWEST or total <= at_once):
-            at_once, splits = min(at_once, total), workers
-        else:
-            at_once = -(-total // workers)
+    shared = places * C * F > large
+    if shared:
+        blocks = -(-total // ((C + F) // 3))
     else:
-        rounds = -(-total // (workers * at_once))
-        at_once = -(-total // (workers * rounds))
-    return at_once, splits
+        at_once = max(TILES // places, (C + F) // 10)            # many where there is much of the filters to read
+        blocks = min(-(-total // (at_once * workers)) * workers, max(1, total // FEWEST))
+    return -(-total // blocks), shared
 
 
 def filters(w, m):
@@ -178,13 +208,23 @@ def filters(w, m):
 def convolve(x, U, bias, init, y, m, margin, relu=False):
     """y = x * w + bias (+ init), not below 0 if relu. U of `filters`; margin: rows above and columns left of x, zeros."""
     N, OH, OW, F = y.shape
-    tiles = -(-OH // m), -(-OW // m)
-    at_once, splits = plan(N * tiles[0] * tiles[1], x.shape[3], F, m, threads.threads())
-    tasks = -(-N * tiles[0] * tiles[1] // at_once) * splits
-    columns = -(-(-(-F // WIDTH)) // splits) * WIDTH
-    scratch = memory.empty((min(threads.threads(), tasks), (m + 2) ** 2 * (at_once * (x.shape[3] + columns) + 2 * LANES)))
-    zeros = zeros_for(x.shape[3] + WIDTH)
-    _convolve(x.reshape(-1), U, bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None),
-              y.reshape(-1), m, margin, 0.0 if relu else -numpy.inf, zeros, x.shape[1:], (OH, OW, F), tiles, at_once, splits,
-              scratch)
+    C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
+    tiles, panels = (-(-OH // m), -(-OW // m)), -(-F // WIDTH)
+    total = N * tiles[0] * tiles[1]
+    at_once, shared = plan(total, C, F, m, workers, LARGE)
+    V_stride, M_stride = (place_stride(at_once, channels) for channels in (C, panels * WIDTH))
+    epilogue = bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1)
+    x_size, y_size, floor, zeros = x.shape[1:], (OH, OW, F), 0.0 if relu else -numpy.inf, zeros_for(C + WIDTH)
+    x = x.reshape(-1)
+    if not shared:
+        scratch = memory.empty((min(workers, -(-total // at_once)), places * (V_stride + M_stride)))
+        _convolve(x, U, *epilogue, m, margin, floor, zeros, x_size, y_size, tiles, at_once, (V_stride, M_stride),
+                  scratch)
+        return y
+    V, M = memory.empty(places * V_stride), memory.empty(places * M_stride)
+    for first in range(0, total, at_once):
+        count = min(at_once, total - first)
+        transform_block(x, V, V_stride, first, count, m, margin, x_size, tiles, zeros, workers)
+        _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, min(panels, -(-2 * workers // places)))
+        _output_block(M, M_stride, *epilogue, first, count, m, y_size, tiles, floor, workers)
     return y

@@ -4,6 +4,7 @@ Straight-line LLVM vector IR made from the numbers of L (`winograd_matrices.py`)
 says where each element of X stands and another where each of the result goes, so that one emitter serves tiles of images,
 filters, products and gradients.
 """
+import numpy
 from numba import types
 from numba.extending import intrinsic
 
@@ -28,14 +29,34 @@ def _combination(v, numbers, vectors):
     return total
 
 
+def _partners(rows):
+    """Pairs of rows of a matrix that differ in some numbers' signs only, as those of two points a and -a do."""
+    pairs = [(i, k) for k, row in enumerate(rows) for i, other in enumerate(rows[:k])
+             if (abs(row) == abs(other)).all() and row.any() and 0 < (row != other).sum() < (row != 0).sum()]
+    return pairs
+
+
+def _product(v, matrix, vectors):
+    """matrix · vectors. What two rows, or two columns, agree in and what they do not is added up once for both."""
+    for p, q in _partners(matrix.T):
+        same = matrix[:, p] == matrix[:, q]
+        vectors = list(vectors)
+        vectors[p], vectors[q] = v.builder.fadd(vectors[p], vectors[q]), v.builder.fsub(vectors[p], vectors[q])
+        matrix = matrix.copy()
+        matrix[:, p], matrix[:, q] = numpy.where(same, matrix[:, p], 0), numpy.where(same, 0, matrix[:, p])
+    results = [None] * len(matrix)
+    for i, k in _partners(matrix):
+        same = matrix[i] == matrix[k]
+        agreed, other = (_combination(v, numpy.where(where, matrix[i], 0), vectors) for where in (same, ~same))
+        results[i], results[k] = v.builder.fadd(agreed, other), v.builder.fsub(agreed, other)
+    return [_combination(v, row, vectors) if result is None else result for row, result in zip(matrix, results)]
+
+
 def _sandwich(v, matrix, load):
     """L X Lᵀ as rows of vectors, where load(i, j) gives X[i, j]."""
     size = matrix.shape[1]
-    columns = []
-    for j in range(size):                        # L X, column by column
-        column = [load(i, j) for i in range(size)]
-        columns.append([_combination(v, row, column) for row in matrix])
-    return [[_combination(v, row, [column[i] for column in columns]) for row in matrix] for i in range(len(matrix))]
+    columns = [_product(v, matrix, [load(i, j) for i in range(size)]) for j in range(size)]              # L X
+    return [_product(v, matrix, row) for row in zip(*columns)]
 
 
 def make_transform(matrix):

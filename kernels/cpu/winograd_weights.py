@@ -1,8 +1,8 @@
 """dw of Winograd's convolution: dw = Gᵀ [Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)] G, with the saving of the forward pass.
 
 The derivative of y = Aᵀ [Σ_c (G w Gᵀ) ⊙ (Bᵀ x B)] A in w, factor by factor from the outside. For each of the (m + 2)² places
-the sum over tiles is a product (C, tiles) @ (tiles, F). A task has some of the tiles to itself, or all of them for some
-columns where the transformed dw is large; the tasks' sums are added in a fixed order.
+the sum over tiles is a product (C, tiles) @ (tiles, F). A task has some of the tiles to itself, and the tasks' sums are
+added in a fixed order; where the transformed dw is large there is one sum only, of which each task has some places.
 """
 import numpy
 from numba import prange
@@ -11,20 +11,27 @@ from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
 from .gather import zeros_for
-from .tile import DEEP, FEW_DEEP, LANES, SPAN, columns_tile, few_columns_tile
-from .winograd import plan, transform_images
+from .tile import LANES, SPAN
+from .winograd import place_stride, plan, transform_block, transform_images
+from .winograd_products import add_products, row_of
 from .winograd_tiles import transforms
 
 _, _, _, _gradient4, _weights4 = transforms(4)
 _, _, _, _gradient2, _weights2 = transforms(2)
-LARGE = 1024 * 1024                              # floats of a transformed dw that are not worth a copy for each task
+LARGE = 1024 * 1024                              # floats of a transformed dw that are not worth a copy for each thread
 
 
 @helper
-def _transform_gradients(W, stride, columns, column, dy, first, count, m, size, tiles, zeros):
-    """W[place, tile] = A dy Aᵀ for the columns of dy (N, OH, OW, F) from `column` on; W's rows hold whole panels."""
+def _row(F):
+    """Floats of a row of W, whole panels."""
+    return row_of((F + SPAN - 1) // SPAN * SPAN)
+
+
+@helper
+def _transform_gradients(W, stride, dy, first, count, m, size, tiles, zeros):
+    """W[place, tile] = A dy Aᵀ of the tiles from `first` on of dy (N, OH, OW, F), in rows of whole panels."""
     OH, OW, F = size
-    n = m + 2
+    n, row = m + 2, _row(F)
     sources, targets = numpy.empty(m * m, numpy.int64), numpy.empty(n * n, numpy.int64)
     dy_at, W_at, zeros_at = dy.ctypes.data, W.ctypes.data, zeros.ctypes.data
     for t in range(count):
@@ -33,11 +40,10 @@ def _transform_gradients(W, stride, columns, column, dy, first, count, m, size, 
         for i in range(m):
             for j in range(m):
                 inside = top + i < OH and left + j < OW
-                at = dy_at + 4 * (((image * OH + top + i) * OW + left + j) * F + column)
-                sources[i * m + j] = at if inside else zeros_at
+                sources[i * m + j] = dy_at + 4 * ((image * OH + top + i) * OW + left + j) * F if inside else zeros_at
         for place in range(n * n):
-            targets[place] = W_at + 4 * (place * stride + t * columns)
-        for f in range(0, min(columns, F - column), LANES):
+            targets[place] = W_at + 4 * (place * stride + t * row)
+        for f in range(0, F, LANES):
             if m == 4:
                 _gradient4(sources.ctypes.data, f, targets.ctypes.data, f)
             else:
@@ -45,43 +51,48 @@ def _transform_gradients(W, stride, columns, column, dy, first, count, m, size, 
 
 
 @kernel
-def _sum(x, dy, totals, m, margin, zeros, in_size, out_size, tiles, at_once, splits, scratch):
-    """totals[part, place, c, f] = Σ_tiles V W, f in whole panels."""
+def _sum(x, dy, totals, m, margin, zeros, in_size, out_size, tiles, at_once, strides, scratch):
+    """totals[part, place, c, f] = Σ_tiles V W, f in whole panels, over some of the tiles each."""
     C = in_size[2]
-    parts, places, _, width = totals.shape
-    panels, total = width // SPAN, x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
-    for task in prange(parts * splits):
-        part, split = task // splits, task % splits
-        p0, p1 = panels * split // splits, panels * (split + 1) // splits
-        columns = (p1 - p0) * SPAN
-        V_stride, W_stride = at_once * C + LANES, at_once * columns + LANES
-        V, W = scratch[task, :places * V_stride], scratch[task, places * V_stride:]
-        for i in range(places * W_stride):       # columns behind the last of dy stay 0
+    parts, places, _, columns = totals.shape
+    total = x.size // (in_size[0] * in_size[1] * C) * tiles[0] * tiles[1]
+    V_stride, W_stride = strides
+    for part in prange(parts):
+        V, W, sums = scratch[part, :places * V_stride], scratch[part, places * V_stride:], totals[part].reshape(-1)
+        for i in range(W.size):                  # columns behind the last of dy stay 0
             W[i] = 0
-        for place in range(places):
-            for c in range(C):
-                for f in range(p0 * SPAN, p1 * SPAN):
-                    totals[part, place, c, f] = 0
+        for i in range(sums.size):
+            sums[i] = 0
         end = total * (part + 1) // parts
         for first in range(total * part // parts, end, at_once):
             count = min(at_once, end - first)
             transform_images(V, V_stride, x, first, count, m, margin, in_size, tiles, zeros)
-            _transform_gradients(W, W_stride, columns, p0 * SPAN, dy, first, count, m, out_size, tiles, zeros)
+            _transform_gradients(W, W_stride, dy, first, count, m, out_size, tiles, zeros)
             for place in range(places):
-                for panel in range(p0, p1):
-                    at = W.ctypes.data + 4 * (place * W_stride + (panel - p0) * SPAN)
-                    out = totals.ctypes.data + 4 * ((part * places + place) * C * width + panel * SPAN)
-                    _add_panel(count, V.ctypes.data + 4 * place * V_stride, C, at, columns, out, width)
+                add_products(V.ctypes.data + 4 * place * V_stride, C, count, W.ctypes.data + 4 * place * W_stride, columns,
+                             sums.ctypes.data + 4 * place * C * columns, columns)
 
 
-@helper
-def _add_panel(count, V, C, W, columns, out, width):
-    """out (C, SPAN) += Vᵀ W of `count` tiles; C is a multiple of FEW_DEEP."""
-    whole = C // DEEP * DEEP
-    for c in range(0, whole, DEEP):
-        columns_tile(count, V + 4 * c, C, W, columns, out + 4 * c * width, width)
-    for c in range(whole, C, FEW_DEEP):
-        few_columns_tile(count, V + 4 * c, C, W, columns, out + 4 * c * width, width)
+@kernel
+def _transform_gradient_block(dy, W, stride, first, count, m, out_size, tiles, zeros, parts):
+    """W of `count` tiles, by all threads."""
+    row = _row(out_size[2])
+    for part in prange(parts):
+        start, end = count * part // parts, count * (part + 1) // parts
+        _transform_gradients(W[start * row:], stride, dy, first + start, end - start, m, out_size, tiles, zeros)
+
+
+@kernel
+def _add_block(V, V_stride, W, W_stride, count, is_first, totals):
+    """totals (places, C, F in whole panels) += Vᵀ W of `count` tiles, by all threads: each takes some places."""
+    places, C, columns = totals.shape
+    for place in prange(places):
+        sums = totals[place].reshape(-1)
+        if is_first:
+            for i in range(sums.size):
+                sums[i] = 0
+        add_products(V.ctypes.data + 4 * place * V_stride, C, count, W.ctypes.data + 4 * place * W_stride, columns,
+                     sums.ctypes.data, columns)
 
 
 @kernel
@@ -105,16 +116,27 @@ def _finish(total, m, dw):
 def backward_weights(x, dy, m, margin):
     """dw (9, C, F) from x (N, H, W, C) and dy (N, OH, OW, F); margin: rows above and columns left of x, zeros."""
     N, OH, OW, F = dy.shape
-    C, places = x.shape[3], (m + 2) ** 2
-    tiles, panels, workers = (-(-OH // m), -(-OW // m)), -(-F // SPAN), threads.threads()
+    C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
+    tiles, columns = (-(-OH // m), -(-OW // m)), -(-F // SPAN) * SPAN
     total = N * tiles[0] * tiles[1]
-    parts, splits = (1, workers) if places * C * F > LARGE and panels >= workers else (min(workers, total), 1)
-    at_once = min(plan(total, C, F, m, workers)[0], -(-total // parts))
-    columns = -(-panels // splits) * SPAN
-    scratch = memory.empty((parts * splits, places * (at_once * (C + columns) + 2 * LANES)))
-    totals = memory.empty((parts, places, C, panels * SPAN))
-    _sum(x.reshape(-1), dy.reshape(-1), totals, m, margin, zeros_for(C + SPAN), x.shape[1:], (OH, OW, F), tiles, at_once,
-         splits, scratch)
+    at_once, shared = plan(total, C, F, m, workers, LARGE)
+    parts = 1 if shared else min(workers, total)
+    at_once = min(at_once, -(-total // parts))
+    x_size, y_size, x, dy, zeros = x.shape[1:], (OH, OW, F), x.reshape(-1), dy.reshape(-1), zeros_for(C + SPAN)
+    V_stride, W_stride = place_stride(at_once, C), place_stride(at_once, columns)
+    totals = memory.empty((parts, places, C, columns))
+    if shared:
+        V, W = memory.empty(places * V_stride), memory.empty(places * W_stride)
+        if F % SPAN:
+            W.fill(0)
+        for first in range(0, total, at_once):
+            count = min(at_once, total - first)
+            transform_block(x, V, V_stride, first, count, m, margin, x_size, tiles, zeros, workers)
+            _transform_gradient_block(dy, W, W_stride, first, count, m, y_size, tiles, zeros, workers)
+            _add_block(V, V_stride, W, W_stride, count, int(first == 0), totals[0])
+    else:
+        scratch = memory.empty((parts, places * (V_stride + W_stride)))
+        _sum(x, dy, totals, m, margin, zeros, x_size, y_size, tiles, at_once, (V_stride, W_stride), scratch)
     if parts > 1:
         added = memory.empty(totals.shape[1:])
         add_parts(totals, added)

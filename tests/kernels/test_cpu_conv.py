@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scratchnet.kernels import cpu, reference
-from scratchnet.kernels.cpu import conv, conv_planes, gather, threads, tile, winograd, winograd_weights
+from scratchnet.kernels.cpu import conv, conv_planes, gather, memory, threads, tile, winograd, winograd_weights
 
 DIRECT, WINOGRAD = 2e-6, 2e-5                    # relative, in norm: the rounding that float32 is allowed
 
@@ -98,15 +98,23 @@ def test_the_cases_take_every_way():
     assert ways == {0, 2, 4}
 
 
+@pytest.mark.parametrize("large", [0, 2**40], ids=["shared tiles", "own tiles"])
 @pytest.mark.parametrize("m", [2, 4])
-def test_winograd_of_both_sizes_with_poisoned_memory(m):
-    """Whatever the rule prefers; scratch full of NaN shows what is read before it is written."""
+def test_winograd_of_both_sizes_with_poisoned_memory(m, large, monkeypatch):
+    """Whatever the rules prefer; scratch full of NaN shows what is read before it is written."""
+    def poisoned(shape, dtype=np.float32, empty=memory.empty):
+        array = empty(shape, dtype)
+        array.fill(np.nan)
+        return array
+    monkeypatch.setattr(memory, "empty", poisoned)
+    monkeypatch.setattr(winograd, "LARGE", large)
+    monkeypatch.setattr(winograd_weights, "LARGE", large)
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((2, 9, 11, 32), dtype=np.float32), rng.standard_normal((3, 3, 32, 48), dtype=np.float32)
     init = rng.standard_normal((2, 9, 11, 48), dtype=np.float32)
     geometry = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
     exact = reference.conv2d(*as_float64(x, w), None, *geometry)
-    y = np.full(init.shape, np.nan, np.float32)
+    y = memory.empty(init.shape)
     winograd.convolve(x, winograd.filters(w, m), gather.pack_bias(None, 48), init, y, m, (1, 1), relu=True)
     assert distance(y, np.maximum(exact + init, 0)) < WINOGRAD
     dw = winograd_weights.backward_weights(x, y, m, (1, 1)).reshape(w.shape)
