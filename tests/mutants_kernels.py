@@ -166,8 +166,12 @@ rows("kernels/cpu/lanes_tiles.py", "tests/kernels/test_cpu_windows.py::test_conv
      ("what is masked off counts", "return self.builder.call(load, [place, ir.IntType(32)(4), mask, self.zero])",
       "return self.load(pointer, 0)"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
-     ("x read as its transpose in dw", "_product(x.reshape(-1), 1, IN,", "_product(x.reshape(-1), len(x), 1,"),
-     ("w not transposed in dx", "transpose(w).reshape(-1)", "w.reshape(-1)"))
+     ("x read as its transpose in dw", "_multiply(x, 1, IN,", "_multiply(x, len(x), 1,"),
+     ("w not transposed in dx", "transpose(w), memory", "w, memory"))
+rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_of_weights_that_no_cache_holds",
+     ("the last columns of a part lost", "p_last = column * P // column_parts, (column + 1) * P // column_parts\n        for m",
+      "p_last = column * P // column_parts, (column + 1) * P // column_parts - 1\n        for m"),
+     ("depth rows of b, again and again", "b_rows[k:k + depth]", "b_rows[:depth]"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
      ("sum over one axis too few", "else contiguous(dy)", "else contiguous(dy[0])"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",

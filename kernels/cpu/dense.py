@@ -1,27 +1,58 @@
 """The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns."""
 from numba import prange
+from numpy import float32
 
 from . import memory, threads
 from .chwn import transpose
 from .compile import behaved, kernel
-from .gemm import add_product
-from .windows import row_starts
+from .gemm import add_dots, add_product
+from .windows import fill, row_starts
+
+TALL = 48                                        # rows of a result at a time, so that they stay in the cache
+CACHED = 2 ** 18                                 # floats of a matrix that does too
 
 
 @kernel
-def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts):
-    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M, P)."""
+def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts, depth):
+    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M, P); `depth` rows of b at a time."""
+    (M, P), K = out.shape, b_rows.size
+    flat_out = out.reshape(out.size)
+    for part in prange(row_parts * column_parts):
+        row, column = part // column_parts, part % column_parts
+        m_last = (row + 1) * M // row_parts
+        p, p_last = column * P // column_parts, (column + 1) * P // column_parts
+        for m in range(row * M // row_parts, m_last, TALL):
+            rows = min(TALL, m_last - m)
+            for i in range(m, m + rows):
+                for j in range(p, p_last):
+                    out[i, j] = bias[j]
+            for k in range(0, K, depth):
+                add_product(a, m * row_step + k * step, row_step, step, b, b_rows[k:k + depth], p, flat_out, m * P + p, P,
+                            rows, min(depth, K - k), p_last - p)
+
+
+@kernel
+def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
+    """out = a bᵀ.  a (M, K) and b (P, K) flat, out (M, P): each element is the dot product of two rows."""
     M, P = out.shape
     flat_out = out.reshape(out.size)
+    K = a.size // M
     for part in prange(row_parts * column_parts):
         row, column = part // column_parts, part % column_parts
         m, m_last = row * M // row_parts, (row + 1) * M // row_parts
         p, p_last = column * P // column_parts, (column + 1) * P // column_parts
         for i in range(m, m_last):
-            for j in range(p, p_last):
-                out[i, j] = bias[j]
-        add_product(a, m * row_step, row_step, step, b, b_rows, p, flat_out, m * P + p, P, m_last - m, b_rows.size,
-                    p_last - p)
+            fill(flat_out, i * P + p, p_last - p, float32(0))
+        add_dots(a, a_rows, m * K, 0, b, p * K, K, 0, flat_out, m * P + p, P, m_last - m, p_last - p, K, 1)
+
+
+def _multiply(a, row_step, step, b, bias, out):
+    """out = A b + bias, cut among the threads by rows; or, where b is large, by columns, so that each reads its part of b,
+    some rows at a time, from one end to the other: else each row would be on another page of memory."""
+    (M, P), K = out.shape, len(b)
+    large = b.size > CACHED and P >= 64 * threads.threads()
+    parts = (1, threads.threads()) if large else _parts(M, P)
+    _product(a.reshape(-1), row_step, step, b.reshape(-1), row_starts(K, P), bias, out, *parts, 32 if large else max(1, K))
 
 
 def _parts(M, P):
@@ -36,7 +67,7 @@ def dense(x, w, b):
     N, (IN, OUT) = len(x), w.shape
     bias = memory.zeros(OUT) if b is None else behaved(b)
     y = memory.empty((N, OUT))                   # (N, OUT) = (N, IN) @ (IN, OUT)
-    _product(x.reshape(-1), IN, 1, w.reshape(-1), row_starts(IN, OUT), bias, y, *_parts(N, OUT))
+    _multiply(x, IN, 1, w, bias, y)
     return y
 
 
@@ -45,8 +76,10 @@ def dense_backward_data(dy, w):
     dy, w = behaved(dy), behaved(w)
     (N, OUT), IN = dy.shape, len(w)
     dx = memory.empty((N, IN))                   # (N, IN) = (N, OUT) @ (OUT, IN)
-    if dx.size:
-        _product(dy.reshape(-1), OUT, 1, transpose(w).reshape(-1), row_starts(OUT, IN), memory.zeros(IN), dx, *_parts(N, IN))
+    if dx.size and w.size <= CACHED:
+        _multiply(dy, OUT, 1, transpose(w), memory.zeros(IN), dx)
+    elif dx.size:                                # a copy of w would be read and written too
+        _product_of_transpose(dy.reshape(-1), row_starts(N, OUT), w.reshape(-1), dx, 1, threads.chunks(IN))
     return dx
 
 
@@ -55,6 +88,5 @@ def dense_backward_weights(dy, x):
     dy, x = behaved(dy), behaved(x)
     IN, OUT = x.shape[1], dy.shape[1]
     dw = memory.empty((IN, OUT))                 # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
-    _product(x.reshape(-1), 1, IN, dy.reshape(-1), row_starts(*dy.shape), memory.zeros(OUT), dw,
-             *_parts(IN, OUT))
+    _multiply(x, 1, IN, dy, memory.zeros(OUT), dw)
     return dw

@@ -11,6 +11,7 @@ have to be whole vectors. Lavin & Gray 2016.
 x and y are transformed by exact small numbers, but sums of larger numbers cancel: the error is some five times that of the
 direct sum, 1.5e-6 instead of 3e-7; and a NaN or an infinity reaches all of its tile, not only the windows that see it.
 """
+import math
 from functools import lru_cache
 
 import numpy
@@ -28,7 +29,7 @@ _image4, _filter4, _output4, _, _ = transforms(4)
 _image2, _filter2, _output2, _, _ = transforms(2)
 TILES = 1512                                     # transformed numbers of a channel for a thread's own cache: 42 tiles of 36
 FEWEST = 24                                      # tiles of a task
-LARGE = 4 * 1024 * 1024                          # floats of a transformed filter, 16 MB: from then on it is read once for many
+LARGE = 4 * 1024 * 1024                          # floats of a transformed filter, 16 MB: with few tiles, reading it is the work
 
 
 def place_stride(tiles, channels):
@@ -183,8 +184,8 @@ def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=F
 
 @lru_cache(maxsize=1024)
 def plan(total, C, F, m, workers, large):
-    """(tiles at once, whether all threads share them): where the filters are large, whoever reads them has to have many tiles
-    for them; else a thread works on few enough tiles that their transforms stay in its own cache."""
+    """(tiles at once, whether all threads share them): filters of more than `large` floats are read once for all threads;
+    else a thread works on few enough tiles that their transforms stay in its own cache."""
     places = (m + 2) ** 2
     shared = places * C * F > large
     if shared:
@@ -211,7 +212,7 @@ def convolve(x, U, bias, init, y, m, margin, relu=False):
     C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
     tiles, panels = (-(-OH // m), -(-OW // m)), -(-F // WIDTH)
     total = N * tiles[0] * tiles[1]
-    at_once, shared = plan(total, C, F, m, workers, LARGE)
+    at_once, shared = plan(total, C, F, m, workers, LARGE if total <= (C + F) // 4 else math.inf)
     V_stride, M_stride = (place_stride(at_once, channels) for channels in (C, panels * WIDTH))
     epilogue = bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1)
     x_size, y_size, floor, zeros = x.shape[1:], (OH, OW, F), 0.0 if relu else -numpy.inf, zeros_for(C + WIDTH)

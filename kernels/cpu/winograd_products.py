@@ -8,8 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compile import helper
-from .tile import (DEEP, FEW_DEEP, INT, LANES, ROWS, SPAN, VECTORS, WIDTH, Vectors, columns_tile, few_columns_tile, prefetch,
-                   when)
+from .tile import (DEEP, FEW_DEEP, INT, LANES, ROWS, SPAN, VECTORS, WIDTH, Vectors, columns_tile, few_columns_tile, when)
 
 DEPTH = 64                                       # channels at once: with WIDTH columns 16 KB of U
 TILES = 128                                      # at once: with SPAN columns 16 KB of W
@@ -19,22 +18,26 @@ LINE = 64                                        # bytes the cache fetches at on
 
 def make_product_tile(rows):
     @intrinsic
-    def tile(context, depth, a, a_row, b, out, out_row, adds):
-        """out (rows, WIDTH) = a (rows, depth) b (depth, WIDTH) [+ out if adds]; rows of a and out floats apart."""
+    def tile(context, depth, a, a_row, b, out, out_row, adds, ask, ask_step):
+        """out (rows, WIDTH) = a (rows, depth) b (depth, WIDTH) [+ out if adds]; rows of a and out floats apart; ask: what
+        to fetch meanwhile, as for rows_tile."""
         def generate(_, builder, signature, arguments):
-            depth, a, a_row, b, out, out_row, adds = arguments
+            depth, a, a_row, b, out, out_row, adds, ask, ask_step = arguments
             v = Vectors(builder, LANES)
+
+            def fetch(pair):
+                v.prefetch(v.address(builder.add(ask, builder.mul(pair, ask_step))))
             a, out = ([v.at(v.address(start), builder.mul(row, ir.Constant(INT, i))) for i in range(rows)]
                       for start, row in ((a, a_row), (out, out_row)))
             _, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, v.address(b), ir.Constant(INT, WIDTH),
-                              [[v.zero] * VECTORS for _ in range(rows)])
+                              [[v.zero] * VECTORS for _ in range(rows)], meanwhile=fetch)
             sums = when(builder, builder.icmp_signed("!=", adds, ir.Constant(INT, 0)), lambda: [
                 [builder.fadd(total, v.load(out[i], LANES * j)) for j, total in enumerate(row)]
                 for i, row in enumerate(sums)], sums)
             for i, row in enumerate(sums):
                 for j, total in enumerate(row):
                     v.store(total, out[i], LANES * j)
-        return types.void(*[types.intp] * 7), generate
+        return types.void(*[types.intp] * 9), generate
     return tile
 
 
@@ -52,19 +55,19 @@ def multiply(V, C, tiles, U, panels, M, M_row):
     """M (tiles, panels·WIDTH) = V (tiles, C) U (panels, C, WIDTH), at three addresses. Up to whole register tiles there are
     rows behind the last; what stands there does not matter."""
     V_row, size = row_of(C), 4 * DEPTH * WIDTH
+    pairs = DEPTH // 2                           # of steps in a register tile, each of which fetches a line at most
+    ask_step = min(LINE, size // (pairs * ((tiles + ROWS - 1) // ROWS)))
     for panel in range(panels):
         for c in range(0, C, DEPTH):
             depth, b = min(DEPTH, C - c), U + 4 * (panel * C + c) * WIDTH
             for t in range(0, tiles, ROWS):
-                done, after = size * t // tiles // LINE * LINE, size * min(t + ROWS, tiles) // tiles // LINE * LINE
-                for line in range(b + size + done, b + size + after, LINE):
-                    prefetch(line)               # what comes next of U, while this is in use
+                ask = b + size + t // ROWS * pairs * ask_step    # what comes next of U, while this is in use
                 a, out = V + 4 * (t * V_row + c), M + 4 * (t * M_row + panel * WIDTH)
                 if tiles - t > ROWS - FEW:
-                    _product(depth, a, V_row, b, out, M_row, c)
+                    _product(depth, a, V_row, b, out, M_row, c, ask, ask_step)
                     continue
                 for few in range(0, tiles - t, FEW):
-                    _few_product(depth, a + 4 * few * V_row, V_row, b, out + 4 * few * M_row, M_row, c)
+                    _few_product(depth, a + 4 * few * V_row, V_row, b, out + 4 * few * M_row, M_row, c, ask, ask_step)
 
 
 @helper

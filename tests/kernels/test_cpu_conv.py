@@ -98,9 +98,10 @@ def test_the_cases_take_every_way():
     assert ways == {0, 2, 4}
 
 
+@pytest.mark.parametrize("images", [(2, 9, 11), (1, 7, 8)], ids=["many tiles", "few tiles"])
 @pytest.mark.parametrize("large", [0, 2**40], ids=["shared tiles", "own tiles"])
 @pytest.mark.parametrize("m", [2, 4])
-def test_winograd_of_both_sizes_with_poisoned_memory(m, large, monkeypatch):
+def test_winograd_of_both_sizes_with_poisoned_memory(m, large, images, monkeypatch):
     """Whatever the rules prefer; scratch full of NaN shows what is read before it is written."""
     def poisoned(shape, dtype=np.float32, empty=memory.empty):
         array = empty(shape, dtype)
@@ -110,8 +111,8 @@ def test_winograd_of_both_sizes_with_poisoned_memory(m, large, monkeypatch):
     monkeypatch.setattr(winograd, "LARGE", large)
     monkeypatch.setattr(winograd_weights, "LARGE", large)
     rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((2, 9, 11, 32), dtype=np.float32), rng.standard_normal((3, 3, 32, 48), dtype=np.float32)
-    init = rng.standard_normal((2, 9, 11, 48), dtype=np.float32)
+    x, w = rng.standard_normal((*images, 32), dtype=np.float32), rng.standard_normal((3, 3, 32, 48), dtype=np.float32)
+    init = rng.standard_normal((*images, 48), dtype=np.float32)
     geometry = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
     exact = reference.conv2d(*as_float64(x, w), None, *geometry)
     y = memory.empty(init.shape)

@@ -1,5 +1,7 @@
 """Everything that is not a window, in float32 against the reference in float64, on drawn shapes."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,16 @@ def test_dense_and_its_gradients(N, IN, OUT, with_bias, seed):
     rng = np.random.default_rng(seed)
     x, w, dy = normal(rng, N, IN), normal(rng, IN, OUT), normal(rng, N, OUT)
     b = normal(rng, OUT) if with_bias else None
+    agree(cpu.dense(x, w, b), reference.dense(*wide(x, w, b)), IN)
+    agree(cpu.dense_backward_data(dy, w), reference.dense_backward_data(*wide(dy, w)), OUT)
+    agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), N)
+
+
+@pytest.mark.parametrize("N, IN, OUT", [(1, 300, 130), (8, 200, 128), (3, 65, 257), (100, 7, 200), (5, 130, 140)])
+def test_dense_of_weights_that_no_cache_holds(N, IN, OUT, monkeypatch):
+    monkeypatch.setattr(sys.modules["scratchnet.kernels.cpu.dense"], "CACHED", 100)
+    rng = np.random.default_rng(0)
+    x, w, dy, b = normal(rng, N, IN), normal(rng, IN, OUT), normal(rng, N, OUT), normal(rng, OUT)
     agree(cpu.dense(x, w, b), reference.dense(*wide(x, w, b)), IN)
     agree(cpu.dense_backward_data(dy, w), reference.dense_backward_data(*wide(dy, w)), OUT)
     agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), N)
