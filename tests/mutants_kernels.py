@@ -130,7 +130,7 @@ rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_o
      ("every block of shared tiles begins with the first", "first + start, end - start, m, margin",
       "start, end - start, m, margin"))
 rows("kernels/cpu/winograd_products.py", "tests/kernels/test_cpu_conv.py::test_forward",
-     ("later channels take the place of the first", "b, out, M_row, c)", "b, out, M_row, 0)"))
+     ("later channels take the place of the first", "a, V_row, b, out, M_row, c, ask", "a, V_row, b, out, M_row, 0, ask"))
 rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forward[Winograd 4, clipped tiles]",
      ("the partner of a row equal to it", "fadd(agreed, other), v.builder.fsub(agreed, other)",
       "fadd(agreed, other), v.builder.fadd(agreed, other)"))

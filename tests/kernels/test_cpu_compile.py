@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numba
 import numpy as np
 import pytest
 
 from scratchnet.kernels import cpu
-from scratchnet.kernels.cpu import cache, compile, packed, threads
+from scratchnet.kernels.cpu import cache, compile, gather, packed, threads, winograd, winograd_weights
 
 ROOT = Path(compile.__file__).resolve().parents[2]
 TANH_OF_3 = "import numpy as np; from scratchnet.kernels import cpu; print(cpu.tanh(np.full(5, 3, 'f4'))[0].round(3))"
@@ -126,6 +127,8 @@ def exercise_everything():
         cpu.depthwise_conv2d_backward_data(y, d, x.shape, (1, 1), none, (1, 1))
         cpu.depthwise_conv2d_backward_weights(y, x, d.shape, (1, 1), none, (1, 1))
         cpu.dense(rows, w[0, 0], None), cpu.dense_backward_data(rows, w[0, 0]), cpu.dense_backward_weights(rows, rows)
+        with mock.patch.object(sys.modules["scratchnet.kernels.cpu.dense"], "CACHED", 0):
+            cpu.dense_backward_data(rows, w[0, 0])
         cpu.bias_backward(x), cpu.bias_backward(rows), cpu.relu_bias_backward(x, x)
         y, winners = cpu.max_pool2d(x, pair, pair, none, (1, 1), False)
         cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
@@ -139,6 +142,11 @@ def exercise_everything():
             cpu.conv2d_backward_weights(y, image, w.shape, (1, 1), none, (1, 1), 1)
             layer = packed.PackedConv2D(w, None, (1, 1), (1, 1), 1)
             layer(np.array(image), none), layer(np.array(image), none, y, True, np.empty_like(y))
+        with mock.patch.object(winograd, "LARGE", 0), mock.patch.object(winograd_weights, "LARGE", 0):   # shared tiles
+            image = np.ascontiguousarray(image[:1, :12, :12])
+            y = winograd.convolve(image, winograd.filters(w, 4), gather.pack_bias(None, 64), None, np.empty_like(image), 4,
+                                  (1, 1))
+            winograd_weights.backward_weights(image, y, 4, (1, 1))
         layer = packed.PackedDense(many[0, 0], None)
         layer(np.ones((3, 6), np.float32)), layer(np.ones((1, 6), np.float32), True)
         y, winners = cpu.max_pool2d(many, pair, pair, none, (1, 1), False)
