@@ -12,8 +12,8 @@ from scratchnet.backend import array_like, array_module, ops, to_host
 class _Optimizer:
     """parameters: {name: Parameter}, as model.parameters() gives them. `lr` may be assigned before every step.
 
-    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(kernels, step, names, values,
-    gradients), for all parameters at once that have been updated as often and lie on one device.
+    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(step, names, values, gradients),
+    for all parameters at once that have been updated as often and lie on one device.
     """
 
     FRACTIONS = ("momentum", "rho", "beta1", "beta2")     # settings that must stay below 1
@@ -39,9 +39,9 @@ class _Optimizer:
             if parameter.grad is not None:
                 step = self.steps[name] = self.steps.get(name, 0) + 1
                 together.setdefault((ops(parameter.value), step), []).append(name)
-        for (kernels, step), names in together.items():
+        for (_, step), names in together.items():
             parameters = [self.parameters[name] for name in names]
-            self.update(kernels, step, names, [p.value for p in parameters], [p.grad for p in parameters])
+            self.update(step, names, [p.value for p in parameters], [p.grad for p in parameters])
             for parameter in parameters:
                 parameter.version += 1
                 parameter.clear_grad()
@@ -99,10 +99,10 @@ class SGD(_Optimizer):
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0; 0.9 is usual")
 
-    def update(self, kernels, step, names, w, g):
+    def update(self, step, names, w, g):
         momentum = self.settings["momentum"]
         velocity = self.slot("velocity", names, w) if momentum else None
-        kernels.sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
+        ops(w[0]).sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
 
 
 class RMSProp(_Optimizer):
@@ -117,12 +117,12 @@ class RMSProp(_Optimizer):
         super().__init__(parameters, lr, rho=rho, momentum=momentum, epsilon=epsilon, centered=bool(centered),
                          weight_decay=weight_decay)
 
-    def update(self, kernels, step, names, w, g):
+    def update(self, step, names, w, g):
         s = self.settings
         velocity = self.slot("velocity", names, w) if s["momentum"] else None
         mean = self.slot("mean", names, w) if s["centered"] else None
-        kernels.rmsprop(w, g, self.slot("square", names, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
-                        s["momentum"], s["weight_decay"])
+        ops(w[0]).rmsprop(w, g, self.slot("square", names, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
+                          s["momentum"], s["weight_decay"])
 
 
 class Adam(_Optimizer):
@@ -136,10 +136,10 @@ class Adam(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, kernels, step, names, w, g):
+    def update(self, step, names, w, g):
         s = self.settings
-        kernels.adam(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
-                     s["epsilon"], s["weight_decay"])
+        ops(w[0]).adam(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+                       s["epsilon"], s["weight_decay"])
 
 
 class AdamW(_Optimizer):
@@ -150,7 +150,7 @@ class AdamW(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, kernels, step, names, w, g):
+    def update(self, step, names, w, g):
         s = self.settings
-        kernels.adamw(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
-                      s["epsilon"], s["weight_decay"])
+        ops(w[0]).adamw(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+                        s["epsilon"], s["weight_decay"])

@@ -65,7 +65,7 @@ rows("scratchnet/optim.py", "tests/test_optim.py::test_frozen_parameters_are_lef
      ("weight decay on frozen parameters",
       "if parameter.grad is not None:",
       "if parameter.grad is None:\n"
-      "                self.update(ops(parameter.value), 1, [name], [parameter.value], [0 * parameter.value])\n"
+      "                self.update(1, [name], [parameter.value], [0 * parameter.value])\n"
       "            else:"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients_and_clears_them",
      ("gradients kept after a step", "parameter.clear_grad()", "pass"))
@@ -76,11 +76,11 @@ rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same
      ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
      ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
-     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                        s["momentum"]',
-      's["momentum"], s["epsilon"],\n                        s["rho"]'),
+     ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                          s["momentum"]',
+      's["momentum"], s["epsilon"],\n                          s["rho"]'),
      ("Adam always at its first step",
-      'self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],\n                     s["epsilon"]',
-      'self.slot("v", names, w), 1, self.lr, s["beta1"], s["beta2"],\n                     s["epsilon"]'))
+      'self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]',
+      'self.slot("v", names, w), 1, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]'))
 rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
      ("the last partial batch dropped", "len(order), self.batch_size)",
       "len(order) - self.batch_size + 1, self.batch_size)"),

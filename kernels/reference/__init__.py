@@ -2,11 +2,12 @@
 The lesson a student reads first, and the oracle that the fast kernels are tested against."""
 from .activation import (relu, relu_backward, sigmoid, sigmoid_backward, softmax, softmax_backward, tanh,
                          tanh_backward)
-from .arithmetic import accumulate, add, concat, concat_backward, contiguous, images_innermost
+from .arithmetic import accumulate, add, concat, concat_backward
 from .avg_pool import (adaptive_avg_pool2d, adaptive_avg_pool2d_backward, avg_pool2d, avg_pool2d_backward,
                        global_avg_pool2d, global_avg_pool2d_backward)
 from .batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_inference_backward
 from .bias import bias_backward, relu_bias_backward, tanh_bias_backward
+from .chwn import contiguous, images_innermost
 from .conv import conv2d, conv2d_backward_data, conv2d_backward_weights, conv2d_input
 from .dense import dense, dense_backward_data, dense_backward_weights
 from .depthwise import depthwise_conv2d, depthwise_conv2d_backward_data, depthwise_conv2d_backward_weights

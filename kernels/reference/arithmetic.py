@@ -1,15 +1,5 @@
-"""What containers do with whole arrays: sums of branches, branches side by side, sums of gradients, one order in memory."""
+"""What containers do with whole arrays: sums of branches, branches side by side, sums of gradients."""
 from .array_module import get_array_module
-
-
-def contiguous(x):
-    """x itself if its numbers lie in memory in the order of its axes, else a copy for which that holds."""
-    return get_array_module(x).ascontiguousarray(x)
-
-
-def images_innermost(x):
-    """x (N, H, W, C), its images as neighbours in memory where that is faster: as it is here."""
-    return x
 
 
 def add(x, y, scale):

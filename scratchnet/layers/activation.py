@@ -93,6 +93,11 @@ def in_one_call(layer):
     return "relu" if is_plain_relu(layer) else "tanh" if type(layer) is Tanh else None
 
 
+def activation_and_bias_backward(activation, dy, y):
+    """dz and db of y = activation(... + b), for a name that in_one_call gives."""
+    return ops(dy).relu_bias_backward(dy, y) if activation == "relu" else ops(dy).tanh_bias_backward(dy, y)
+
+
 def activation_layer(owner, activation):
     """The layer for an `activation=` argument: None, a name, or a layer without parameters such as ReLU(0.1)."""
     if activation is None:

@@ -13,7 +13,7 @@ Textbook: kernels/reference/conv.py, depthwise.py.  Fast: kernels/cpu/conv.py, d
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_layer, in_one_call
+from scratchnet.layers.activation import activation_and_bias_backward, activation_layer, in_one_call
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import (describe_window, image_shape, pair, padding_argument, positive,
                                         resolve_padding, sliding_shape)
@@ -71,7 +71,7 @@ class Conv2D(Layer):
 
         def backward(dy, need_dx=True):
             if activation:
-                dy, db = getattr(ops(dy), activation + "_bias_backward")(dy, y)
+                dy, db = activation_and_bias_backward(activation, dy, y)
             else:
                 dy = activation_backward(dy)
                 db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None

@@ -4,7 +4,7 @@ import math
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_layer, in_one_call
+from scratchnet.layers.activation import activation_and_bias_backward, activation_layer, in_one_call
 from scratchnet.layers.base import Layer
 from scratchnet.layers.checks import images_innermost
 from scratchnet.layers.geometry import positive
@@ -44,7 +44,7 @@ class Dense(Layer):
 
         def backward(dy, need_dx=True):
             if activation:
-                dy, db = getattr(ops(dy), activation + "_bias_backward")(dy, y)
+                dy, db = activation_and_bias_backward(activation, dy, y)
             else:
                 dy = activation_backward(dy)
                 db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None
@@ -63,9 +63,9 @@ class Dense(Layer):
 
 
 class Flatten(Layer):
-    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back.  No kernel: an array changes its shape.
+    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back, into the order in memory that x had.
 
-    Images that were innermost in memory (kernels/cpu/chwn.py) are so again on the way back.
+    kernels/reference/chwn.py: contiguous; kernels/cpu/chwn.py.
     """
 
     takes_images_innermost = True
