@@ -6,7 +6,7 @@ First the tests that are to catch them must pass on an unmutated copy of the che
 `mutants_*.py` beside this file is written into a copy and its tests run again. It is caught when an assertion fails:
 an error of import, name, type or compilation would also stop a mutant that is nonsense, so it does
 not count.
-Exit code 0 when all are caught, 1 otherwise. About twelve minutes on two cores, most of them compiling kernels.
+Exit code 0 when all are caught, 1 otherwise. Twenty minutes and more on two cores, most of them compiling kernels.
 """
 
 import argparse

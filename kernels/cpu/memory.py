@@ -49,7 +49,7 @@ def _block_type(size):
 
 def empty(shape, dtype=numpy.float32):
     """An uninitialised C-contiguous array, as numpy.empty."""
-    size = prod(shape) if isinstance(shape, tuple) else shape
+    size = prod(shape) if isinstance(shape, (tuple, list)) else shape
     size *= 4 if dtype is numpy.float32 else numpy.dtype(dtype).itemsize
     if size < SMALLEST:
         return numpy.empty(shape, dtype)

@@ -31,9 +31,8 @@ def _combination(v, numbers, vectors):
 
 def _partners(rows):
     """Pairs of rows of a matrix that differ in some numbers' signs only, as those of two points a and -a do."""
-    pairs = [(i, k) for k, row in enumerate(rows) for i, other in enumerate(rows[:k])
-             if (abs(row) == abs(other)).all() and row.any() and 0 < (row != other).sum() < (row != 0).sum()]
-    return pairs
+    return [(i, k) for k, row in enumerate(rows) for i, other in enumerate(rows[:k])
+            if (abs(row) == abs(other)).all() and row.any() and 0 < (row != other).sum() < (row != 0).sum()]
 
 
 def _product(v, matrix, vectors):

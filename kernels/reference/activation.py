@@ -65,5 +65,5 @@ def softmax_backward(dy, y):
     return dx.astype(dy.dtype, copy=False)
 
 
-# What a convolution and a dense layer may do to their result in the same call.
+# What a convolution may do to its result in the same call.
 ACTIVATIONS = {None: lambda y: y, "relu": lambda y: relu(y, 0.0, None, 0.0), "tanh": tanh}

@@ -76,6 +76,10 @@ def test_any_shape_and_dtype(shape, dtype):
     assert array.shape == shape and array.dtype == dtype and not array.any()
 
 
+def test_a_list_is_a_shape_too():
+    assert memory.zeros([100, 200]).shape == (100, 200) and memory.zeros([2, 3]).shape == (2, 3)
+
+
 def test_threads_never_share_a_block():
     wrong = []
 
