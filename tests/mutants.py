@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import mutants_engine  # noqa: F401: fills MUTANTS
+import mutants_images  # noqa: F401
 import mutants_inference  # noqa: F401
 import mutants_kernels  # noqa: F401
 import mutants_zoo  # noqa: F401

@@ -167,7 +167,7 @@ rows("kernels/cpu/lanes_tiles.py", "tests/kernels/test_cpu_windows.py::test_conv
       "return self.load(pointer, 0)"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
      ("x read as its transpose in dw", "_multiply(x, 1, IN,", "_multiply(x, len(x), 1,"),
-     ("w not transposed in dx", "transpose(w), memory", "w, memory"))
+     ("w not transposed in dx", "as_chwn(w), memory", "w, memory"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_of_weights_that_no_cache_holds",
      ("the last columns of a part lost", "p_last = column * P // column_parts, (column + 1) * P // column_parts\n        for m",
       "p_last = column * P // column_parts, (column + 1) * P // column_parts - 1\n        for m"),
@@ -193,26 +193,6 @@ rows("kernels/cpu/bias.py",
       "            block[j] += gradient",
       "gradient = float32(0) if y[at + j] <= float32(0) else dy[at + j]\n            dz[at + j] = gradient\n"
       "            block[j] += dy[at + j]"))
-CHWN = "tests/kernels/test_cpu_chwn.py"
-rows("kernels/cpu/bias.py", CHWN + "::test_sums_for_a_bias",
-     ("parts that overlap", "part * length // parts, c * length", "max(0, part - 1) * length // parts, c * length"),
-     ("the last line of a row lost", "range(start, min(last, start + BLOCK * LANES), LANES)",
-      "range(start, min(last, start + BLOCK * LANES) - LANES + 1, LANES)"))
-rows("kernels/cpu/chwn.py", CHWN,
-     ("any transpose passes", "not x.flags.c_contiguous and x.transpose(TURN).flags.carray", "not x.flags.c_contiguous"),
-     ("the order of the first of two arrays", "if is_chwn(arrays[-1])", "if is_chwn(arrays[0])"),
-     ("images behind the last whole vector lost", "for n in range(whole, N)", "for n in range(N, N)"),
-     ("a stage of the transpose mirrored", "for move in (0, half)", "for move in (half, 0)"))
-rows("kernels/cpu/conv_images.py", CHWN,
-     ("the window's last row inside the image lost", "(H - 1 + top - oh) // dilation + 1", "(H - 2 + top - oh) // dilation + 1"),
-     ("columns outside the image are read", "return 1 if v_last - v == KW else u_last - u", "return 1"),
-     ("rows that do not see all of the window summed as if they did", "if u == 0 and u_last == KH", "if True"),
-     ("dx with the padding of y", "dilation[axis] * (w.shape[axis] - 1) - padding[axis][0]", "padding[axis][0]"),
-     ("the pieces of a row start alike", "corner + p, flat_y", "corner, flat_y"),
-     ("no activation", "if activation != NONE", "if False"),
-     ("strides are ignored", "tuple(strides) == (1, 1)", "True"))
-rows("scratchnet/layers/checks.py", CHWN,
-     ("layers of one's own receive any order", "layer.takes_images_innermost and", "True and"))
 rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
      ("padding can win",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",

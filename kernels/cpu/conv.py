@@ -11,6 +11,7 @@ import numpy
 from ..shapes import output_size
 from . import conv_images, conv_planes, memory, winograd
 from .activation import ACTIVATIONS
+from .bias import activation_and_bias_backward
 from .chwn import contiguous, images_innermost
 from .compile import behaved
 from .conv_weights import gather_weights
@@ -147,3 +148,15 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
         x, KW, CG, origin = padded(x, padding), 1, KW * CG, (0, 0)
     rows, columns, _ = first_taps((KH, KW), dilation, origin)
     return gather_weights(x, dy, (rows, columns), dy.shape[:3], (*x.shape[1:], *strides), CG, groups).reshape(w_shape)
+
+
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+    """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x are
+    used for the activation and for dw only."""
+    if needs[1] and conv_images.suits(x_shape, w.shape, strides, groups):
+        dx, dw, db = conv_images.conv2d_backward(dy, y, x, w, padding, dilation, activation, needs[0])
+        return dx, dw, db if needs[2] else None
+    window = strides, padding, dilation, groups
+    dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
+    dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
+    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db
