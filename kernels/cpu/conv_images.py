@@ -19,7 +19,7 @@ from numpy import float32
 from ..shapes import output_size
 from . import chwn, memory, threads
 from .bias import NONE, NUMBER, activate, run_gradient
-from .column_sums import LANES as LINE, add_parts
+from .column_sums import LANES as LINE
 from .compile import behaved, helper, kernel
 from .gemm import add_dots, add_product
 from .tile import LANES, WIDTH
@@ -110,7 +110,7 @@ def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
 
 @kernel
 def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segments, window):
-    """totals[part]: each thread's own sums over some output rows, in an order that is fixed: (K, F) of dw, then (F,) of db.
+    """totals[part], zeros at first: each thread's own sums over some output rows, in a fixed order: (K, F) of dw, (F,) of db.
 
     dz: the gradient before the activation, made here; it is dy where there is none."""
     C, H, W, N = x.shape
@@ -121,7 +121,6 @@ def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segment
     parts, K = totals.shape[0], KH * KW * C
     for part in prange(parts):
         own, last = part * (K + 1) * F, (part + 1) * OH // parts
-        fill(flat_totals, own, K * F, float32(0))
         line = numpy.empty(LINE, numpy.float32)
         for f in range(F):
             totals[part, K * F + f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
@@ -185,13 +184,12 @@ def _sums(dy, y, x, w_shape, padding, dilation, activation):
     KH, KW, C, F = w_shape
     dy = chwn.as_chwn(dy)
     y, dz = (dy, dy) if activation is None else (chwn.as_chwn(y), memory.empty(dy.shape))
-    total = memory.zeros((KH * KW * C + 1) * F)
+    totals = memory.zeros((threads.chunks(dy.shape[1]), (KH * KW * C + 1) * F))
     if dy.size:
-        totals = memory.empty((threads.chunks(dy.shape[1]), total.size))
         _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]), tuple(dilation),
                  _starts(x.shape, (KH, KW), tuple(dilation)),
                  _segments(x.shape[2], dy.shape[2], KW, padding[1][0], dilation[1], 1), (KH, KW))
-        add_parts(totals, total)
+    total = totals.sum(axis=0)                   # of few numbers
     return dz, total[:-F].reshape(w_shape), total[-F:]
 
 
