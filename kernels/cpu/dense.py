@@ -53,12 +53,13 @@ def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
 
 
 def _multiply(a, row_step, step, b, bias, out, activation=NONE):
-    """out = activation(A b + bias), cut among the threads by rows; or, where b is large, by columns, so that each reads its part of b,
-    some rows at a time, from one end to the other: else each row would be on another page of memory."""
+    """out = activation(A b + bias), cut among the threads by rows; or, where b is large, by columns, so that each reads its
+    part of b, some rows at a time, from one end to the other: else each row would be on another page of memory."""
     (M, P), K = out.shape, len(b)
     large = b.size > CACHED and P >= 64 * threads.threads()
     parts = (1, threads.threads()) if large else _parts(M, P)
-    _product(a.reshape(-1), row_step, step, b.reshape(-1), row_starts(K, P), bias, activation, out, *parts, 32 if large else max(1, K))
+    depth = 32 if large else max(1, K)
+    _product(a.reshape(-1), row_step, step, b.reshape(-1), row_starts(K, P), bias, activation, out, *parts, depth)
 
 
 def _parts(M, P):
