@@ -105,7 +105,8 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
       'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, apart))", "first = zero"),
      ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
-      "sums[i][j], row"))
+      "sums[i][j], row"),
+     ("lines of a row listed too far apart", "list(range(0, 512, 64))", "list(range(0, 1024, 128))"))
 rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
      ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
