@@ -116,7 +116,9 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
-     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"))
+     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
+     ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
+     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
 rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
@@ -252,8 +254,8 @@ rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_ba
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
      ("the last, shorter row of lanes lost",
-      "in prange((x.size + lanes - 1) // lanes):\n        values, results = x[row",
-      "in prange(x.size // lanes):\n        values, results = x[row"),
+      "in prange((x.size + lanes - 1) // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row"),
      ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
       "affine(values[j], mean[j], scale[j], shift[j])"))
 rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",

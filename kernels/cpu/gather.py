@@ -186,6 +186,26 @@ def _turn(w, groups, turned):
                     turned[taps - 1 - tap, f, group * CG + c] = w[tap, c, group * FG + f]
 
 
+@kernel
+def _pack_turned(w, taps, groups, packed):
+    """packed (groups, panels of C, taps, F, WIDTH) of w (KH·KW, C, F of all groups); 0 behind the last channel."""
+    _, CG, F = w.shape
+    FG = F // groups
+    panels, cuts = (CG + WIDTH - 1) // WIDTH, (FG + LINE - 1) // LINE
+    for task in prange(groups * taps.size * cuts):
+        group, tap, f = task // (taps.size * cuts), task // cuts % taps.size, task % cuts * LINE
+        weights, filters = w[taps[tap]], min(LINE, FG - f)
+        for panel in range(panels):
+            start = (((group * panels + panel) * taps.size + tap) * FG + f) * WIDTH
+            valid = min(WIDTH, CG - panel * WIDTH)
+            for c in range(valid):
+                for i in range(filters):         # a cache line of w, read once
+                    packed[start + i * WIDTH + c] = weights[panel * WIDTH + c, group * FG + f + i]
+            for i in range(filters):
+                for c in range(valid, WIDTH):
+                    packed[start + i * WIDTH + c] = 0
+
+
 def turn(w, groups=1):
     """The weights of backward-data, (KH, KW, F/groups, C): w (KH, KW, C/groups, F) turned by 180 degrees, channels and
     filters in each other's place."""
@@ -193,6 +213,14 @@ def turn(w, groups=1):
     turned = memory.empty((KH, KW, F // groups, CG * groups))
     _turn(w.reshape(KH * KW, CG, F), groups, turned.reshape(KH * KW, F // groups, CG * groups))
     return turned
+
+
+def pack_turned(w, taps, groups=1):
+    """pack(turn(w)) of the taps that have these numbers in w, which may be of several groups."""
+    KH, KW, CG, F = w.shape
+    packed = memory.empty(-(-CG // WIDTH) * len(taps) * F * WIDTH)
+    _pack_turned(w.reshape(KH * KW, CG, F), taps, groups, packed)
+    return packed
 
 
 def pack(w, taps, groups=1):

@@ -70,12 +70,12 @@ class Vectors:
         one = self.builder.insert_element(self.zero, number, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(one, self.zero, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes))
 
-    def prefetch(self, pointer, near=2):
-        """Ask for the cache line at the pointer, into the second cache, or with 3 into the first."""
+    def prefetch(self, pointer, near=2, to_write=0):
+        """Ask for the cache line at the pointer, into the second cache, or with 3 into the first; for 1 `to_write` it."""
         name, byte, flag = "llvm.prefetch.p0", ir.IntType(8).as_pointer(), ir.IntType(32)
         function = self.builder.module.globals.get(name) or ir.Function(
             self.builder.module, ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag]), name)
-        self.builder.call(function, [self.builder.bitcast(pointer, byte), flag(0), flag(near), flag(1)])
+        self.builder.call(function, [self.builder.bitcast(pointer, byte), flag(to_write), flag(near), flag(1)])
 
     def constant(self, number):
         return ir.Constant(self.type, [float(number)] * self.lanes)
@@ -275,6 +275,15 @@ def list_lines(context, rows, skip, each, lines):
             place = builder.add(lines, builder.mul(each, ir.Constant(INT, 8 * i)))
             builder.store(builder.add(all_, steps), builder.inttoptr(place, eight.as_pointer()), align=8)
     return types.void(*[types.intp] * 4), generate
+
+
+@intrinsic
+def fetch_to_write(context, address):
+    """Ask for the cache line there, which will be written."""
+    def generate(_, builder, signature, arguments):
+        v = Vectors(builder, LANES)
+        v.prefetch(v.address(arguments[0]), to_write=1)
+    return types.void(types.intp), generate
 
 
 copy_panel_row, copy_piece_row = make_copy(SPAN), make_copy(DEEP)
