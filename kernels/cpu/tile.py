@@ -269,7 +269,8 @@ def list_lines(context, rows, skip, each, lines):
         eight, number = ir.VectorType(INT, 8), ir.IntType(32)
         steps = ir.Constant(eight, list(range(0, 512, 64)))
         for i in range(ROWS):
-            start = builder.add(builder.load(builder.inttoptr(builder.add(rows, ir.Constant(INT, 8 * i)), INT.as_pointer())), skip)
+            row = builder.inttoptr(builder.add(rows, ir.Constant(INT, 8 * i)), INT.as_pointer())
+            start = builder.add(builder.load(row), skip)
             one = builder.insert_element(steps, start, ir.Constant(number, 0))
             all_ = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(number, 8), [0] * 8))
             place = builder.add(lines, builder.mul(each, ir.Constant(INT, 8 * i)))
