@@ -6,8 +6,9 @@ outside, and `tile.py` reads the rows there.
 
 Blocks of output pixels small enough for the L2 cache are the tasks; where there are few, as in the small maps of one
 image, their columns are split too. Within one, a panel of b (WIDTH columns, some CHUNK rows) stays in the L1 cache while
-the block's tiles pass by. Data that a cache has are multiplied at the tile's own speed, 0.87 of the ceiling, whatever the
-distance of their rows; others are fetched by the tile before, a few lines at a time. Sums are cut at CHUNK products, because rounding grows with how many numbers a sum runs over.
+the block's tiles pass by. What a cache has is multiplied at the tile's own speed, 0.87 of the ceiling, whatever the
+distance of its rows; all else is fetched by the tile before, a few lines at a time. Sums are cut at CHUNK products,
+because rounding grows with how many numbers a sum runs over.
 """
 from functools import lru_cache
 
