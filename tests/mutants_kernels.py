@@ -105,7 +105,8 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
       'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, apart))", "first = zero"),
      ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
-      "sums[i][j], row"))
+      "sums[i][j], row"),
+     ("lines of a row listed too far apart", "list(range(0, 512, 64))", "list(range(0, 1024, 128))"))
 rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
      ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
@@ -115,7 +116,9 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
-     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"))
+     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
+     ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
+     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
 rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
@@ -231,8 +234,8 @@ rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_ba
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
      ("the last, shorter row of lanes lost",
-      "in prange((x.size + lanes - 1) // lanes):\n        values, results = x[row",
-      "in prange(x.size // lanes):\n        values, results = x[row"),
+      "in prange((x.size + lanes - 1) // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row"),
      ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
       "affine(values[j], mean[j], scale[j], shift[j])"))
 rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",

@@ -15,7 +15,7 @@ from .bias import activation_and_bias_backward
 from .chwn import contiguous, images_innermost
 from .compile import behaved
 from .conv_weights import gather_weights
-from .gather import gather, pack, pack_bias, turn
+from .gather import gather, pack, pack_bias, pack_turned, turn
 from .pad import pad2d
 from .tile import FEW_DEEP, LANES
 from .winograd_weights import backward_weights
@@ -116,15 +116,15 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     dx = memory.zeros(x_shape) if untouched else memory.empty(x_shape)
     if not dy.size or not dx.size:
         return dx
-    bias, turned = pack_bias(None, C, groups), turn(w, groups)
+    bias = pack_bias(None, C, groups)
     m = winograd.tile_size(dy.shape, x_shape, strides, dilation, groups, (KH, KW))
     if m:
-        return winograd.convolve(dy, winograd.filters(turned, m), bias, None, dx, m,
+        return winograd.convolve(dy, winograd.filters(turn(w), m), bias, None, dx, m,
                                  (2 - padding[0][0], 2 - padding[1][0]))
     for a, b, (rows, columns, numbers) in phases:
         if len(numbers):
             grid = (N, -(-(H - a) // strides[0]), -(-(W - b) // strides[1]))
-            gather(dy, pack(turned, KH * KW - 1 - numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
+            gather(dy, pack_turned(w, numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
                    (H, W, C, strides[0], a, strides[1], b), F // groups, groups)
     return dx
 
