@@ -2,8 +2,11 @@
 
 The derivative of y = Aᵀ [Σ_c (G w Gᵀ) ⊙ (Bᵀ x B)] A in w, factor by factor from the outside. For each of the (m + 2)² places
 the sum over tiles is a product (C, tiles) @ (tiles, F). A task has some of the tiles to itself, and the tasks' sums are
-added in a fixed order; where the transformed dw is large there is one sum only, of which each task has some places.
+added in a fixed order; where the transformed dw is large and the tiles are few there is one sum only, of which each task has
+some places.
 """
+import math
+
 import numpy
 from numba import prange
 
@@ -116,7 +119,7 @@ def backward_weights(x, dy, m, margin):
     C, places, workers = x.shape[3], (m + 2) ** 2, threads.threads()
     tiles, columns = (-(-OH // m), -(-OW // m)), -(-F // SPAN) * SPAN
     total = N * tiles[0] * tiles[1]
-    at_once, shared = plan(total, C, F, m, workers, LARGE)
+    at_once, shared = plan(total, C, F, m, workers, LARGE if total <= C + F else math.inf)
     parts = 1 if shared else min(workers, total)
     at_once = min(at_once, -(-total // parts))
     rows = whole_rows(at_once)
