@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compile import helper
-from .tile import INT, LANES, ROWS, SPAN, VECTORS, WIDTH, Vectors, when
+from .tile import INT, LANES, ROWS, VECTORS, WIDTH, Vectors, when
 
 DEPTH = 64                                       # products of a sum at once, and channels of a panel of V
 FEW = 2                                          # rows of the smaller tile, for what is left over
