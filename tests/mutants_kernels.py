@@ -130,10 +130,13 @@ rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_o
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("padding on the left as above", "% tiles[1] * m - margin[1]", "% tiles[1] * m - margin[0]"))
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
-     ("every block of shared tiles begins with the first", "first + start, end - start, m, margin",
-      "start, end - start, m, margin"))
+     ("every block of shared tiles begins with the first", "rows, x, first, count * part", "rows, x, 0, count * part"))
 rows("kernels/cpu/winograd_products.py", "tests/kernels/test_cpu_conv.py::test_forward",
-     ("later channels take the place of the first", "a, V_row, b, out, M_row, c, ask", "a, V_row, b, out, M_row, 0, ask"))
+     ("later channels take the place of the first", "a, depth, b, out, c, ask", "a, depth, b, out, 0, ask"))
+rows("kernels/cpu/winograd_products.py",
+     "tests/kernels/test_cpu_conv.py::test_winograd_of_several_panels_blocks_and_parts_of_sums",
+     ("later tiles take the place of the first", "adds + chunk)", "adds)"),
+     ("a narrow last panel in rows of whole ones", "row * min(width, channels - first)", "row * width"))
 rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forward[Winograd 4, clipped tiles]",
      ("the partner of a row equal to it", "fadd(agreed, other), v.builder.fsub(agreed, other)",
       "fadd(agreed, other), v.builder.fadd(agreed, other)"))
