@@ -1,0 +1,125 @@
+// Enough of CUDA for g++ to compile a kernel, and for one thread to run it: the blocks one after the other, the threads
+// of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule can
+// run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or memory order.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <vector>
+#include <ucontext.h>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static __attribute__((section("shared_memory")))
+extern "C" char __start_shared_memory[] __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_shared_memory[] __attribute__((weak, visibility("hidden")));
+
+struct dim3 { unsigned x, y, z; };
+struct uint3 { unsigned x, y, z; };
+struct alignas(16) float4 { float x, y, z, w; };
+static dim3 gridDim, blockDim;
+static uint3 blockIdx, threadIdx;
+
+inline float __int_as_float(int bits) { float value; memcpy(&value, &bits, 4); return value; }
+inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
+inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+inline long long min(long long a, long long b) { return a < b ? a : b; }
+
+namespace host {
+enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
+struct Thread { ucontext_t context; State state; };
+const size_t STACK = 64 * 1024;
+static std::vector<Thread> threads;
+static std::vector<char> stacks;
+static std::vector<float> exchanged;
+static ucontext_t scheduler;
+static unsigned current;
+static std::function<void()> body;
+
+inline void wait(State barrier) {
+    threads[current].state = barrier;
+    unsigned self = current;
+    swapcontext(&threads[self].context, &scheduler);
+}
+
+inline void run_thread() {
+    body();
+    threads[current].state = DONE;
+}
+
+inline void fail(const char* words) {
+    fprintf(stderr, "block (%u, %u, %u): %s\n", blockIdx.x, blockIdx.y, blockIdx.z, words);
+    abort();
+}
+
+// Lets those go on who have all arrived: a whole warp, or the whole block. False when all threads have ended.
+inline bool release(unsigned count) {
+    unsigned done = 0, at_block = 0, released = 0;
+    for (auto& thread : threads) done += thread.state == DONE, at_block += thread.state == AT_BLOCK_BARRIER;
+    if (done == count) return false;
+    if (at_block == count) {
+        for (auto& thread : threads) thread.state = READY;
+        return true;
+    }
+    if (at_block && done) fail("a thread ended while others wait at __syncthreads");
+    for (unsigned warp = 0; warp < count; warp += 32) {
+        unsigned end = warp + 32 < count ? warp + 32 : count, arrived = 0;
+        for (unsigned t = warp; t < end; t++) arrived += threads[t].state == AT_WARP_BARRIER;
+        if (arrived == end - warp)
+            for (unsigned t = warp; t < end; t++) threads[t].state = READY, released++;
+        else if (arrived)
+            fail("only a part of a warp has come to a shuffle");
+    }
+    if (!released) fail("the threads wait for one another");
+    return true;
+}
+
+inline void run_block(bool backwards) {
+    unsigned count = blockDim.x * blockDim.y * blockDim.z;
+    memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
+    for (unsigned t = 0; t < count; t++) {
+        getcontext(&threads[t].context);
+        threads[t].context.uc_stack.ss_sp = &stacks[t * STACK];
+        threads[t].context.uc_stack.ss_size = STACK;
+        threads[t].context.uc_link = &scheduler;
+        threads[t].state = READY;
+        makecontext(&threads[t].context, run_thread, 0);
+    }
+    do {
+        for (unsigned turn = 0; turn < count; turn++) {
+            current = backwards ? count - 1 - turn : turn;
+            if (threads[current].state != READY) continue;
+            threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
+            swapcontext(&scheduler, &threads[current].context);
+        }
+    } while (release(count));
+}
+
+inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {
+    unsigned count = block.x * block.y * block.z, blocks = grid.x * grid.y * grid.z;
+    gridDim = grid, blockDim = block, body = kernel;
+    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count);
+    for (unsigned turn = 0; turn < blocks; turn++) {
+        unsigned b = backwards ? blocks - 1 - turn : turn;
+        blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
+        run_block(backwards);
+    }
+}
+}  // namespace host
+
+inline void __syncthreads() { host::wait(host::AT_BLOCK_BARRIER); }
+inline void __syncwarp() { host::wait(host::AT_WARP_BARRIER); }
+
+inline float __shfl_xor_sync(unsigned, float value, int other) {
+    host::exchanged[host::current] = value;
+    host::wait(host::AT_WARP_BARRIER);
+    float theirs = host::exchanged[host::current ^ other];
+    host::wait(host::AT_WARP_BARRIER);
+    return theirs;
+}
