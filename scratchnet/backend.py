@@ -17,10 +17,13 @@ KERNELS = ("reference", "cpu")
 
 
 def ops(x):
-    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `reference` for everything else."""
+    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 CuPy ones, `reference` for
+    everything else."""
     if _choice.forced is not None:
         return _choice.forced
-    return kernels("cpu" if type(x) is np.ndarray and x.dtype == np.float32 else "reference")
+    if x.dtype != np.float32:
+        return kernels("reference")
+    return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
 
 
 def kernels(name):

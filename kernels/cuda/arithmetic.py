@@ -1,5 +1,5 @@
 """Sums of branches, branches side by side, sums of gradients. Kernels: arithmetic.cu."""
-from .launch import array, each, empty
+from .launch import array, each, empty, in_place
 
 
 def add(x, y, scale):
@@ -37,5 +37,6 @@ def _copy(wide, narrow, first, back):
 
 def accumulate(grad, d):
     """grad += d, in place."""
+    grad = in_place("accumulate", "grad", grad)
     d = array("accumulate", "d", d, grad.shape)
     each("arithmetic", "accumulate", d.size, grad=grad, d=d)

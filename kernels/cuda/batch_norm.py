@@ -12,12 +12,13 @@ def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with the batch's own μ and biased σ²; + residual; negatives to 0.  -> y, μ, σ²"""
     x = array("batch_norm", "x", x)
     M, C = _size(x)
+    residual, of_channels = _residual("batch_norm", residual, x), _of_channels("batch_norm", C, gamma=gamma, beta=beta)
     grid, rows = parts(M, C)
     means, squares, mean, var = empty((grid[1], C)), empty((grid[1], C)), empty((C,)), empty((C,))
     launch("batch_norm", "batch_norm_moments", grid, BLOCK, x=x, means=means, squares=squares, M=M, C=C, rows=rows)
     launch("batch_norm", "batch_norm_join", grid[:1], BLOCK, means=means, squares=squares, mean=mean, var=var,
            parts=grid[1], M=M, C=C, rows=rows)
-    return _apply("batch_norm", x, gamma, beta, mean, var, epsilon, residual, relu), mean, var
+    return _apply(x, epsilon, residual, relu, mean=mean, var=var, **of_channels), mean, var
 
 
 def batch_norm_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
@@ -28,7 +29,8 @@ def batch_norm_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
 def batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with given μ and σ²; + residual; with relu negatives to 0."""
     x = array("batch_norm_inference", "x", x)
-    return _apply("batch_norm_inference", x, gamma, beta, mean, var, epsilon, residual, relu)
+    of_channels = _of_channels("batch_norm_inference", x.shape[-1], gamma=gamma, beta=beta, mean=mean, var=var)
+    return _apply(x, epsilon, _residual("batch_norm_inference", residual, x), relu, **of_channels)
 
 
 def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
@@ -36,13 +38,11 @@ def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=F
     return _backward("batch_norm_inference_backward", dy, x, gamma, beta, mean, var, epsilon, relu, training=False)
 
 
-def _apply(operation, x, gamma, beta, mean, var, epsilon, residual, relu):
-    if residual is not None:
-        residual = array(operation, "residual", residual, x.shape)
+def _apply(x, epsilon, residual, relu, **of_channels):
     M, C = _size(x)
     (grid, rows), y = parts(M, C), empty(x.shape)
     launch("batch_norm", "batch_norm_apply", grid, BLOCK, x=x, residual=residual, y=y, M=M, C=C, rows=rows,
-           epsilon=epsilon, relu=int(relu), **_of_channels(operation, C, gamma=gamma, beta=beta, mean=mean, var=var))
+           epsilon=epsilon, relu=int(relu), **of_channels)
     return y
 
 
@@ -67,3 +67,7 @@ def _size(x):
 
 def _of_channels(operation, C, **arrays):
     return {name: array(operation, name, value, (C,)) for name, value in arrays.items()}
+
+
+def _residual(operation, residual, x):
+    return None if residual is None else array(operation, "residual", residual, x.shape)

@@ -90,6 +90,13 @@ def array(operation, name, value, shape=None, dtype=numpy.float32):
     return value if value.flags.c_contiguous else device.contiguous(value)
 
 
+def in_place(operation, name, value, shape=None):
+    """The same for an array that the operation writes into: it must be contiguous."""
+    if array(operation, name, value, shape) is not value:
+        raise ValueError(f"{operation}: {name} must be contiguous, since it is updated in place")
+    return value
+
+
 def empty(shape, dtype=numpy.float32):
     """An uninitialised array on the device."""
     return device.empty(shape, dtype)

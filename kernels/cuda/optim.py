@@ -6,7 +6,7 @@ int or such an array: nothing here reads either on the host.
 import numpy
 
 from . import launch as launching
-from .launch import array, launch
+from .launch import in_place, launch
 
 CHUNK, THREADS = 2048, 256                       # elements of a block, as in optim.cu, and its threads
 KEPT = 16                                        # tables: of a few models and optimisers
@@ -58,8 +58,7 @@ def _update(operation, kernel, slots, numbers, **settings):
     slots = [slot if isinstance(slot, list) else [slot] for slot in slots if slot is not None]
     for name, slot in zip(names, slots):
         for one, value in zip(slot, slots[0]):
-            if array(operation, name, one, value.shape) is not one:
-                raise ValueError(f"{operation}: {name} must be contiguous, since it is updated in place")
+            in_place(operation, name, one, value.shape)
     table, chunks = _table(slots)
     columns = len(slots) + 1
     if numbers is not None:
