@@ -34,4 +34,5 @@ def host(tmp_path_factory):
 def engine(request, monkeypatch):
     engine = HostEngine(request.getfixturevalue("host")) if request.param == "host" else CudaEngine()
     monkeypatch.setattr(launch, "device", engine.device)
-    return engine
+    with engine.allocating():
+        yield engine

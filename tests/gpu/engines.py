@@ -4,6 +4,8 @@ Either way every kernel's result is an array that was full of NaN before, operat
 and what they are given must stay as it was.
 """
 
+import contextlib
+
 import numpy as np
 
 from scratchnet.kernels.cuda import launch
@@ -20,6 +22,9 @@ class HostEngine:
 
     def to_host(self, array):
         return array
+
+    def allocating(self):
+        return contextlib.nullcontext()
 
     def turn(self, backwards):
         """The second run goes through blocks and threads from the last to the first: who reads too early shows."""
@@ -47,6 +52,16 @@ class CudaEngine:
 
     def to_host(self, array):
         return array.get()
+
+    @contextlib.contextmanager
+    def allocating(self):
+        """Each array in an allocation of its own, not in a pool's: compute-sanitizer sees where it ends."""
+        before = self.cupy.cuda.get_allocator()
+        self.cupy.cuda.set_allocator(None)
+        try:
+            yield
+        finally:
+            self.cupy.cuda.set_allocator(before)
 
     def turn(self, backwards):
         pass

@@ -94,9 +94,9 @@ def test_training_twice_gives_the_same_bits(on_the_engine):
         assert all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["cuda"], indirect=True)
 def test_the_state_of_an_optimiser_follows_its_parameters_to_the_device_and_back(engine, on_the_engine):
-    if engine.name == "host":
-        pytest.skip("nothing moves on the host")
     model, images, labels = made("LeNet-5")
     optimizer = OPTIMIZERS["LeNet-5"](model.parameters())
     steps(model, images, labels, optimizer, 1)
