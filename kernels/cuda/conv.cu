@@ -139,7 +139,7 @@ conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __
     for (int i = 0; i < TM; i++)
 #pragma unroll
         for (int j = 0; j < TN; j++) {
-            int row = first_row + part(threadIdx.x / 16, i), f = first_column + part(threadIdx.x % 16, j);
+            int row = first_row + own_row(i), f = first_column + own_column(j);
             if (row < rows && f < FG)
                 y[row * F + group * FG + f] = activated(b ? sum[i][j] + b[group * FG + f] : sum[i][j], activation);
         }
@@ -161,7 +161,7 @@ conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, 
     for (int i = 0; i < TM; i++)
 #pragma unroll
         for (int j = 0; j < TN; j++) {
-            int row = first_row + part(threadIdx.x / 16, i), c = first_column + part(threadIdx.x % 16, j);
+            int row = first_row + own_row(i), c = first_column + own_column(j);
             if (row < rows && c < CG) dx[row * C + group * CG + c] = sum[i][j];
         }
 }
@@ -184,7 +184,7 @@ conv2d_backward_weights(const float* __restrict__ dy, const float* __restrict__ 
     for (int i = 0; i < TM; i++)
 #pragma unroll
         for (int j = 0; j < TN; j++) {
-            int row = first_row + part(threadIdx.x / 16, i), f = first_column + part(threadIdx.x % 16, j);
+            int row = first_row + own_row(i), f = first_column + own_column(j);
             if (row < rows && f < FG) dw[((long long)share * rows + row) * F + group * FG + f] = sum[i][j];
         }
 }

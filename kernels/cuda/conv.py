@@ -1,4 +1,4 @@
-"""Convolution: 1x1 windows as products of matrices by cuBLAS, all others as implicit ones. Kernels: conv.cu, tile.cuh.
+"""Convolution: 1x1 windows as products of matrices by cuBLAS, all others as implicit ones. Kernels: conv.cu, tile*.cuh.
 
 N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inputs and F/G outputs.
 """
@@ -7,6 +7,7 @@ from ..shapes import output_size
 from .bias import add_bias
 from .columns import together
 from .launch import MOST, THREADS, array, blocks, empty, launch
+from .precision import precision, product
 from .windows import window
 
 ENOUGH = 512                                     # blocks, to keep a device busy
@@ -27,7 +28,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     N, OH, OW = _outputs(x.shape, w.shape, strides, padding, dilation)
     if _is_product(w.shape, padding, groups):
         rows = _picked(x, strides).reshape(N * OH * OW, CG)
-        y = add_bias(rows @ w.reshape(CG, F), b, activation)         # (N*OH*OW, F) = (N*OH*OW, C) @ (C, F)
+        y = add_bias(product(rows, w.reshape(CG, F)), b, activation)  # (N*OH*OW, F) = (N*OH*OW, C) @ (C, F)
         return y.reshape(N, OH, OW, F)
     y = empty((N, OH, OW, F))
     _launch("conv2d", N * OH * OW, F // groups, x.shape, y.shape, w.shape, strides, padding, dilation,
@@ -42,7 +43,7 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     F = w.shape[3]
     dy = array("conv2d_backward_data", "dy", dy, (*_outputs(x_shape, w.shape, strides, padding, dilation), F))
     if _is_product(w.shape, padding, groups):
-        rows = dy.reshape(-1, F) @ w.reshape(C, F).T                 # (N*OH*OW, C) = (N*OH*OW, F) @ (F, C)
+        rows = product(dy.reshape(-1, F), w.reshape(C, F).T)         # (N*OH*OW, C) = (N*OH*OW, F) @ (F, C)
         if strides == (1, 1):
             return rows.reshape(x_shape)
         dx = empty(x_shape)
@@ -64,7 +65,7 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     pixels, rows = N * OH * OW, KH * KW * CG
     if _is_product(w_shape, padding, groups):
         windows = array("conv2d_backward_weights", "x", _picked(x, strides)).reshape(pixels, CG)
-        return (windows.T @ dy.reshape(pixels, F)).reshape(w_shape)  # (C, F) = (C, N*OH*OW) @ (N*OH*OW, F)
+        return product(windows.T, dy.reshape(pixels, F)).reshape(w_shape)  # (C, F) = (C, N*OH*OW) @ (N*OH*OW, F)
     tiles = blocks(rows, 64) * blocks(F // groups, 64) * groups
     share = max(SHARE, blocks(pixels, max(1, ENOUGH // tiles)))
     shares = max(1, blocks(pixels, share))
@@ -97,5 +98,5 @@ def _launch(name, rows, columns, x_shape, y_shape, w_shape, strides, padding, di
     TILE_M = 128 if blocks(rows, 128) * blocks(columns, TILE_N) * groups * shares >= ENOUGH // 2 else 64
     TILE_N = min(TILE_N, TILE_M)
     launch("conv", name, (blocks(rows, TILE_M), blocks(columns, TILE_N), groups * shares), (THREADS,),
-           (("TILE_M", TILE_M), ("TILE_N", TILE_N)), N=x_shape[0], F=y_shape[3], CG=w_shape[2], FG=y_shape[3] // groups,
+           (("TILE_M", TILE_M), ("TILE_N", TILE_N), ("TF32", int(precision.tf32))), N=x_shape[0], F=y_shape[3], CG=w_shape[2], FG=y_shape[3] // groups,
            **window(x_shape, y_shape[1:3], w_shape[:2], strides, padding, dilation), **arguments)

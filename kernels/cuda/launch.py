@@ -15,6 +15,7 @@ THREADS = 256
 PER_THREAD = 4                                   # as in common.cuh
 MOST = 2**31 - 2**16                             # elements that an int counts, with room for a last block's overhang
 OPTIONS = ("--std=c++17",)
+DEFAULT, TF32 = 1, 7                             # cupy._core._routines_linalg.COMPUTE_TYPE_…: float32 products as they are
 SCALARS = {"int": numpy.int32, "long long": numpy.int64, "float": numpy.float32}
 ELEMENTS = {**SCALARS, "unsigned char": numpy.uint8}
 _DECLARATION = re.compile(r'extern "C" __global__ void(?: __launch_bounds__\(\d+\))?\s+(\w+)\(([^)]*)\)')
@@ -40,6 +41,16 @@ class Cupy:
 
     def address(self, x):
         return x.data.ptr
+
+    def product(self, a, b, tf32):
+        """a @ b by cuBLAS, which CuPy's setting of this name decides about, and not a variable of the environment."""
+        core = _cupy()._core
+        before = core.get_compute_type(numpy.float32)
+        core.set_compute_type(numpy.float32, TF32 if tf32 else DEFAULT)
+        try:
+            return a @ b
+        finally:
+            core.set_compute_type(numpy.float32, before)
 
     def function(self, file, name, macros):
         """A function (grid, block, arguments) that launches the kernel on the current stream."""

@@ -1,20 +1,30 @@
 // A tile of a matrix product, C (TILE_M, TILE_N) = A (TILE_M, K) B (K, TILE_N), by a block of 256 threads.
 //
-// Slices of STEP columns of A and rows of B go through shared memory, where each number is read by 16 threads and used in
-// TM or TN products; the next slice is already on its way from memory while this one is multiplied. Where the numbers of A
-// and B come from is the business of the two sources: a(row, k), b(column, k) for places that neighbours in a warp share out
-// along k or along the rows, whichever lies together in memory. So a convolution needs no matrix of windows.
+// Slices of STEP columns of A and rows of B go through shared memory, where many threads use each number; the next slice is
+// already on its way from memory while this one is multiplied, by tile_float32.cuh or tile_tf32.cuh. Where the numbers of A
+// and B come from is the business of the two sources, whose neighbours in a warp fetch along k or along the rows, whichever
+// lies together in memory. So a convolution needs no matrix of windows.
 #pragma once
 #ifndef TILE_M
 #define TILE_M 64                                // or 128; conv.py chooses
 #define TILE_N 64
 #endif
+#ifndef TF32
+#define TF32 0                                   // or 1: products on the tensor cores
+#endif
 #define STEP 16
-#define TM (TILE_M / 16)                         // a thread's own part is (TM, TN)
+#define TM (TILE_M / 16)                         // a thread's own part of the result is (TM, TN)
 #define TN (TILE_N / 16)
 
-// + 4: a column of a slice is written to different banks, and rows stay multiples of 16 bytes
-struct alignas(16) Tiles { float a[STEP][TILE_M + 4], b[STEP][TILE_N + 4]; };
+// The margin keeps the threads of a warp in different banks: which ones read together is another matter in tile_tf32.cuh.
+#define MARGIN (TF32 ? 8 : 4)
+struct alignas(16) Tiles { float a[STEP][TILE_M + MARGIN], b[STEP][TILE_N + MARGIN]; };
+
+#if TF32
+#include "tile_tf32.cuh"
+#else
+#include "tile_float32.cuh"
+#endif
 
 // Which of a slice's TILE x STEP numbers a thread fetches as its i-th: neighbours along k, or along the rows.
 struct AlongK {
@@ -26,29 +36,16 @@ struct AlongRows {
     static __device__ int row(int, int tile) { return threadIdx.x % tile; }
 };
 
-// Which of the tile's rows (columns) are those of a thread that stands at `place`, 0 to 15: fours, one vector read each.
-__device__ inline int part(int place, int i) { return i / 4 * 64 + place * 4 + i % 4; }
-
-template <int T, int WIDTH>
-__device__ inline void read_part(const float (&slice)[WIDTH], int place, float (&values)[T]) {
-#pragma unroll
-    for (int i = 0; i < T; i += 4) {
-        float4 four = *reinterpret_cast<const float4*>(&slice[part(place, i)]);
-        values[i] = four.x, values[i + 1] = four.y, values[i + 2] = four.z, values[i + 3] = four.w;
-    }
-}
-
 template <class Places, int TILE, int T, int WIDTH>
 __device__ inline void store(float (&slices)[STEP][WIDTH], const float (&values)[T]) {
 #pragma unroll
-    for (int i = 0; i < T; i++) slices[Places::k(i, TILE)][Places::row(i, TILE)] = values[i];
+    for (int i = 0; i < T; i++) slices[Places::k(i, TILE)][Places::row(i, TILE)] = rounded(values[i]);
 }
 
-// sum[i][j] = Σ over first <= k < last: A(part(ty, i), k) B(k, part(tx, j)).  a.fetch(k, last, values) gets what the thread
+// sum[i][j] = Σ over first <= k < last: A(own_row(i), k) B(k, own_column(j)).  a.fetch(k, last, values) gets what the thread
 // has to fetch of the slice that begins at k, zeros outside of the matrix.
 template <class A, class B>
 __device__ inline void multiply(A& a, B& b, int first, int last, Tiles& tiles, float (&sum)[TM][TN]) {
-    int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
     float next_a[TM], next_b[TN];
 #pragma unroll
     for (int i = 0; i < TM; i++)
@@ -64,16 +61,7 @@ __device__ inline void multiply(A& a, B& b, int first, int last, Tiles& tiles, f
             a.fetch(k + STEP, last, next_a);
             b.fetch(k + STEP, last, next_b);
         }
-#pragma unroll
-        for (int step = 0; step < STEP; step++) {
-            float rows[TM], columns[TN];
-            read_part(tiles.a[step], ty, rows);
-            read_part(tiles.b[step], tx, columns);
-#pragma unroll
-            for (int i = 0; i < TM; i++)
-#pragma unroll
-                for (int j = 0; j < TN; j++) sum[i][j] = __fmaf_rn(rows[i], columns[j], sum[i][j]);
-        }
+        add_products(tiles, sum);
         __syncthreads();
     }
 }

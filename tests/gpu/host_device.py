@@ -44,6 +44,9 @@ class Host:
     def address(self, x):
         return x.ctypes.data
 
+    def product(self, a, b, tf32):
+        return tf32_rounded(a) @ tf32_rounded(b) if tf32 else a @ b
+
     def function(self, file, name, macros):
         library = self._library(file, macros)
 
@@ -69,6 +72,12 @@ class Host:
             subprocess.run(["g++", *FLAGS, "-o", str(path), str(path.with_suffix(".cpp"))], check=True)
             self.libraries[file, macros] = ctypes.CDLL(str(path))
         return self.libraries[file, macros]
+
+
+def tf32_rounded(array):
+    """To 11 bits of mantissa, ties away from zero."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    return ((bits + 0x1000) & ~np.uint32(0x1FFF)).view(np.float32)
 
 
 class Guarded:

@@ -178,6 +178,26 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     assert [int(argument) for argument in arguments[1:]] == [0, x.size, 6, 1]
 
 
+@pytest.mark.parametrize("tf32", [False, True])
+def test_products_are_in_the_precision_in_force_whatever_cupy_was_set_to(monkeypatch, tf32):
+    class Core:
+        kind, seen = "as it was", []
+        get_compute_type = classmethod(lambda cls, dtype: cls.kind)
+        set_compute_type = classmethod(lambda cls, dtype, kind: setattr(cls, "kind", kind))
+
+    class Matrix:
+        def __matmul__(self, other):
+            Core.seen.append(Core.kind)
+            raise MemoryError
+
+    cupy = FakeCupy()
+    cupy._core = Core
+    monkeypatch.setattr(launch, "_cupy", lambda: cupy)
+    with pytest.raises(MemoryError):
+        launch.Cupy().product(Matrix(), Matrix(), tf32)
+    assert Core.seen == [7 if tf32 else 1] and Core.kind == "as it was"
+
+
 def test_numpy_arrays_are_refused_where_cupys_are_expected():
     with pytest.raises(TypeError, match=r"tanh: x must be a CuPy array of float32, got numpy.ndarray float32"):
         cuda.tanh(x)
@@ -206,10 +226,12 @@ def test_activations_have_the_same_numbers_in_python_and_in_cuda():
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("tiles", [(128, 64), (128, 128)], ids=str)
-def test_large_tiles_compile_and_keep_their_sums_in_registers(tiles, tmp_path):
-    done = subprocess.run(["nvcc", "-cubin", "-arch=sm_90", "-Werror", "all-warnings", "-Xptxas", "-v", f"-DTILE_M={tiles[0]}",
-                           f"-DTILE_N={tiles[1]}", "-o", str(tmp_path / "conv.cubin"), str(launch.FOLDER / "conv.cu")],
-                          capture_output=True, text=True)
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("tf32", [0, 1], ids=["float32", "tf32"])
+@pytest.mark.parametrize("tiles", [(64, 64), (128, 64), (128, 128)], ids=str)
+def test_every_tile_compiles_and_keeps_its_sums_in_registers(tiles, tf32, architecture, tmp_path):
+    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v", f"-DTF32={tf32}",
+                           f"-DTILE_M={tiles[0]}", f"-DTILE_N={tiles[1]}", "-o", str(tmp_path / "conv.cubin"),
+                           str(launch.FOLDER / "conv.cu")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == 3, done.stderr

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from engines import agree, normal, run, wide
+from host_device import tf32_rounded
 
+import scratchnet as sn
 from scratchnet.kernels import cuda, reference
 from scratchnet.kernels.cuda import conv
 
@@ -18,6 +20,7 @@ WINDOWS = {
     "window larger than the image": (2, (2, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "a first layer": (1, (20, 19), (7, 7), (2, 2), ((3, 3), (3, 3)), (1, 1)),
 }
+SAME = (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1)), 1             # window, geometry, groups
 CHANNELS = {"1 to 6": (1, 1, 6), "3 to 65": (1, 3, 65), "20 to 33": (1, 20, 33), "3 groups of 5 to 7": (3, 5, 7)}
 
 
@@ -63,13 +66,52 @@ def test_convolution_in_large_tiles(engine, tiles, monkeypatch):
     monkeypatch.setattr(conv, "ENOUGH", 2)                             # blocks: what is small counts as large
     launched, launch = [], conv.launch
     monkeypatch.setattr(conv, "launch", lambda *given, **more: launched.append(dict(given[4])) or launch(*given, **more))
-    check_convolution(engine, 2, (9, 8), (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1)), 1, 66 if tiles[1] == 128 else 20, 70 if tiles[1] == 128 else 33)
+    check_convolution(engine, 2, (9, 8), *SAME, *((66, 70) if tiles[1] == 128 else (20, 33)))
     assert (tiles[0], tiles[1]) in [(macros["TILE_M"], macros["TILE_N"]) for macros in launched]
 
 
 def test_convolution_gradients_of_the_weights_in_shares(engine, monkeypatch):
     monkeypatch.setattr(conv, "SHARE", 8)                              # 2 x 7 x 9 pixels in 16 shares and a bit
-    check_convolution(engine, 2, (7, 9), (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1)), 2, 3, 4)
+    check_convolution(engine, 2, (7, 9), *SAME[:2], 2, 3, 4)
+
+
+def close_to_tf32(engine, got, exact, of_rounded, terms):
+    """On the host factors are rounded as they must be, and nothing else is: near the reference's result of rounded factors.
+    cuBLAS may round them otherwise: near the reference's own, as 11 bits allow."""
+    if engine.name == "host":
+        agree(got, of_rounded, terms)
+    assert 1e-5 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 1e-3
+
+
+@pytest.mark.parametrize("case", ["3x3", "3x3, large tiles", "3 groups, strides 2", "1x1"])
+def test_convolution_in_tf32_rounds_its_factors_to_eleven_bits(engine, case, monkeypatch):
+    groups, CG, FG, window, strides, padding = {"3x3": (1, 20, 33, 3, 1, 1), "3x3, large tiles": (1, 66, 70, 3, 1, 1),
+                                                "3 groups, strides 2": (3, 5, 7, 3, 2, 1), "1x1": (1, 20, 33, 1, 1, 0)}[case]
+    if "large" in case:
+        monkeypatch.setattr(conv, "ENOUGH", 2)
+    geometry = (strides, strides), ((padding, padding),) * 2, (1, 1)
+    x, w = normal(0, 2, 9, 8, groups * CG), normal(1, window, window, CG, groups * FG)
+    dy = normal(3, *reference.conv2d(x, w, None, *geometry, groups).shape)
+    for name, first, second, *more in (("conv2d", x, w, None), ("conv2d_backward_data", dy, w, x.shape),
+                                       ("conv2d_backward_weights", dy, x, w.shape)):
+        with sn.use_precision("tf32"):
+            got, = run(engine, getattr(cuda, name), first, second, *more, *geometry, groups)
+        exact, of_rounded = (getattr(reference, name)(*wide(pair), *more, *geometry, groups)
+                             for pair in ((first, second), (tf32_rounded(first), tf32_rounded(second))))
+        close_to_tf32(engine, got, exact, of_rounded, 9 * 66)
+
+
+def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
+    x, w = normal(0, 33, 65), normal(1, 65, 129)
+    with sn.use_precision("tf32"):
+        got, = run(engine, cuda.dense, x, w, None)
+        with sn.use_precision("float32"):
+            agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
+    close_to_tf32(engine, got, wide(x) @ wide(w), wide(tf32_rounded(x)) @ wide(tf32_rounded(w)), 65)
+    agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
+    with pytest.raises(ValueError, match="use_precision: expected one of float32, tf32, got 'half'"):
+        with sn.use_precision("half"):
+            pass
 
 
 @pytest.mark.parametrize("C, multiplier", [(1, 1), (5, 3), (40, 1)])
