@@ -2,9 +2,9 @@
 
     python benchmarks/gpu_kernels.py [--out FILE.jsonl] [--batch N]
 
-Everything in float32, TF32 off. Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's
-before a time counts. A share says how much of what the device can do is used: of the bandwidth of a copy, counting every
-array that must be read or written once, or of the rate of a large matrix product. The last lines are whole training steps.
+Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's before a time counts. A share
+says how much of what the device can do is used: of the bandwidth of a copy, counting once every array that must be read
+or written, or of the rate of a large matrix product. The last lines are whole training steps, by the clock.
 """
 
 import argparse
@@ -53,7 +53,8 @@ class Report:
         words += f"  error {error:.0e}" + "!" * 10 * (not error < TOLERANCE) if error is not None else ""
         print(words, flush=True)
         if self.file:
-            self.file.write(json.dumps({"what": what, "ms": ours, "pytorch_ms": theirs, "share": share, "error": error}) + "\n")
+            line = {"what": what, "ms": ours, "pytorch_ms": theirs, "share": share, "error": error}
+            self.file.write(json.dumps(line) + "\n")
             self.file.flush()
 
 
@@ -117,7 +118,8 @@ def convolution(cupy, torch, batch, case, rate, report):
     tw = torch.from_dlpack(w).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
 
     def theirs(*mask):
-        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0], 1, mask)
+        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0], 1,
+                                                   mask)
     flops = 2 * y.size * C * window**2
     for what, run, other, turn in (
             ("forward", lambda: cuda.conv2d(x, w, None, *rest),

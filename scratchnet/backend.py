@@ -50,8 +50,8 @@ def use_kernels(name):
 @contextlib.contextmanager
 def use_precision(name):
     """Inside it, this thread's convolutions and dense layers on a GPU round their factors to TF32's 11 bits of mantissa,
-    which its tensor cores take ("tf32"), or leave them as they are ("float32", the default). Sums are float32 in both.
-    A backward runs in the precision in force when it is called. Nothing changes on the CPU, nor in depthwise convolutions."""
+    for its tensor cores ("tf32"), or leave them as they are ("float32", the default). Sums are float32 in both. A backward
+    runs in the precision in force when it is called. Nothing changes on the CPU, nor in depthwise convolutions."""
     if name not in PRECISIONS:
         raise ValueError(f"use_precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
     from scratchnet.kernels.cuda.precision import precision

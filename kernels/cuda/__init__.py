@@ -1,7 +1,7 @@
-"""Every operation for float32 CuPy arrays: the names, arguments and results of `reference`, by CUDA kernels of our own and,
-for products of matrices, cuBLAS. CuPy is imported by the first launch, not by this.
+"""Every operation for float32 CuPy arrays: the names, arguments and results of `reference`, by CUDA kernels of our own
+and, for products of matrices, cuBLAS. CuPy is imported by the first launch, not by this.
 
-What has no kernel here is `reference`'s, which is as neutral between NumPy and CuPy as these are to the order in memory.
+Whatever has no kernel here is `reference`'s, which takes CuPy arrays too.
 """
 from ..reference.chwn import contiguous, images_innermost
 from ..reference.pad import pad2d, pad2d_backward

@@ -1,12 +1,14 @@
-// Batch normalisation of x (M, C) by columns, Ioffe & Szegedy 2015: the statistics in one pass over x, y in a second, and
-// backward in two. What stands behind it, a residual that is added and a ReLU, goes along and costs no pass of its own.
+// Batch normalisation of x (M, C) by columns, Ioffe & Szegedy 2015: the statistics in one pass over x, y in a second,
+// and backward in two. What stands behind it, a residual that is added and a ReLU, goes along and costs no pass of its
+// own.
 #include "common.cuh"
 #include "columns.cuh"
 
 // Count, mean and sum of squared distances from the mean of some numbers.
 struct Moments { float count, mean, squares; };
 
-// Of both together. Chan, Golub & LeVeque 1979, eq. 2.1. Differences of means, never of sums of squares: no digits are lost.
+// Of both together. Chan, Golub & LeVeque 1979, eq. 2.1. Differences of means, never of sums of squares: no digits are
+// lost.
 __device__ inline Moments joined(Moments a, Moments b) {
     if (b.count == 0.0f) return a;
     float count = a.count + b.count, distance = b.mean - a.mean, share = b.count / count;
@@ -50,9 +52,12 @@ extern "C" __global__ void batch_norm_join(const float* __restrict__ means, cons
     __shared__ Moments shared[ROWS][COLUMNS];
     int c = blockIdx.x * COLUMNS + threadIdx.x;
     Moments mine = {0.0f, 0.0f, 0.0f};
-    if (c < C)
-        for (int part = threadIdx.y; part < parts; part += ROWS)
-            mine = joined(mine, {(float)(min((part + 1) * rows, M) - part * rows), means[part * C + c], squares[part * C + c]});
+    if (c < C) {
+        for (int part = threadIdx.y; part < parts; part += ROWS) {
+            float count = min((part + 1) * rows, M) - part * rows;
+            mine = joined(mine, {count, means[part * C + c], squares[part * C + c]});
+        }
+    }
     mine = joined_rows(shared, mine);
     if (c < C && threadIdx.y == 0) {
         mean[c] = mine.mean;
@@ -64,7 +69,9 @@ extern "C" __global__ void batch_norm_join(const float* __restrict__ means, cons
 __device__ inline float reciprocal_deviation(float var, float epsilon) { return 1.0f / sqrtf(var + epsilon); }
 
 // z of a backward is, bit for bit, that of its forward: one function, one rounding
-__device__ inline float normalised(float x, float mean, float scale, float shift) { return __fmaf_rn(x - mean, scale, shift); }
+__device__ inline float normalised(float x, float mean, float scale, float shift) {
+    return __fmaf_rn(x - mean, scale, shift);
+}
 
 // y = γ (x - μ)/√(σ² + ε) + β, + residual where there is one, negatives to 0 with relu
 extern "C" __global__ void batch_norm_apply(const float* __restrict__ x, const float* __restrict__ residual,
@@ -86,7 +93,8 @@ extern "C" __global__ void batch_norm_apply(const float* __restrict__ x, const f
 extern "C" __global__ void batch_norm_gradients(const float* __restrict__ dy, const float* __restrict__ x,
                                                 const float* __restrict__ gamma, const float* __restrict__ beta,
                                                 const float* __restrict__ mean, const float* __restrict__ var,
-                                                float* __restrict__ sums, int M, int C, int rows, float epsilon, int relu) {
+                                                float* __restrict__ sums, int M, int C, int rows, float epsilon,
+                                                int relu) {
     __shared__ float shared[ROWS][COLUMNS];
     int c = blockIdx.x * COLUMNS + threadIdx.x;
     float constants = 0.0f, products = 0.0f, rstd = 0.0f;

@@ -1,5 +1,6 @@
-// Arrays (M, C) that are summed or treated column by column: a block has 32 columns, neighbours in memory, by ROWS rows,
-// and walks down `rows` rows of its part, so that a column's constants are loaded once. columns.py makes the grid.
+// Arrays (M, C) that are summed or treated column by column: a block has 32 columns, neighbours in memory, by ROWS
+// rows, and walks down `rows` rows of its part, so that a column's constants are loaded once. columns.py makes the
+// grid.
 #pragma once
 #define COLUMNS 32
 #define ROWS 8
@@ -17,4 +18,5 @@ __device__ inline float sum_of_rows(float (&shared)[ROWS][COLUMNS], float value)
 
 // for each row of the block's part, M rows in all, that this thread takes
 #define FOR_EACH_ROW(row, M, rows)                                                                        \
-    _Pragma("unroll 4") for (int row = blockIdx.y * rows + threadIdx.y; row < min((int)(blockIdx.y + 1) * rows, M); row += ROWS)
+    _Pragma("unroll 4") for (int row = blockIdx.y * rows + threadIdx.y, end_ = min((int)(blockIdx.y + 1) * rows, M); \
+                             row < end_; row += ROWS)

@@ -1,5 +1,6 @@
-// Convolution in its three passes as matrix products whose operands are read where they lie (implicit GEMM): NHWC images,
-// weights (KH, KW, CG, F), any strides, padding, dilation and groups; group g reads CG = C/groups channels, writes FG = F/groups.
+// Convolution in its three passes as matrix products whose operands are read where they lie (implicit GEMM): NHWC
+// images, weights (KH, KW, CG, F), any strides, padding, dilation and groups; group g reads CG = C/groups channels,
+// writes FG = F/groups.
 #include "common.cuh"
 #include "tile.cuh"
 
@@ -34,13 +35,15 @@ struct Windows {
     }
 };
 
-// B of forward: k, column f -> w[k, f], and of backward-weights: k (image, oh, ow), column f -> dy[k, f].  Rows of F numbers
+// B of forward: k, column f -> w[k, f], and of backward-weights: k (image, oh, ow), column f -> dy[k, f].  Rows of F
+// numbers
 struct Rows {
     using Places = AlongRows;
     const float* w;
     int F, f, columns;
 
-    __device__ Rows(const float* w, int F, int first, int columns) : w(w), F(F), f(first + Places::row(0, TILE_N)), columns(columns) {}
+    __device__ Rows(const float* w, int F, int first, int columns)
+        : w(w), F(F), f(first + Places::row(0, TILE_N)), columns(columns) {}
 
     __device__ void fetch(int first, int last, float (&values)[TN]) {
 #pragma unroll
@@ -51,8 +54,8 @@ struct Rows {
     }
 };
 
-// A of backward-data: row (image, ih, iw), k (kh, kw, f) -> dy[image, oh, ow, f] of the window that has that pixel as its
-// element (kh, kw): oh = (ih + top - kh DH)/SH, if that is whole
+// A of backward-data: row (image, ih, iw), k (kh, kw, f) -> dy[image, oh, ow, f] of the window that has that pixel as
+// its element (kh, kw): oh = (ih + top - kh DH)/SH, if that is whole
 struct Covering {
     using Places = AlongK;
     const float* dy;
@@ -125,9 +128,9 @@ struct Pixels {
 
 // y (N OH OW, F) = activation(windows (N OH OW, KH KW CG) w (KH KW CG, F) + b).  Grid: row tiles, column tiles, groups
 extern "C" __global__ void __launch_bounds__(256)
-conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b, float* __restrict__ y, int N,
-       int H, int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH, int DW, int CG,
-       int FG, int activation) {
+conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b, float* __restrict__ y,
+       int N, int H, int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
+       int DW, int CG, int FG, int activation) {
     __shared__ Tiles tiles;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
     int group = blockIdx.z, first_row = blockIdx.x * TILE_M, first_column = blockIdx.y * TILE_N, rows = N * OH * OW;
@@ -147,9 +150,9 @@ conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __
 
 // dx (N H W, C) = covering (N H W, KH KW FG) turned (KH KW FG, CG), for each group
 extern "C" __global__ void __launch_bounds__(256)
-conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, float* __restrict__ dx, int N, int H, int W,
-                     int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH, int DW, int CG,
-                     int FG) {
+conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, float* __restrict__ dx, int N, int H,
+                     int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
+                     int DW, int CG, int FG) {
     __shared__ Tiles tiles;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
     int group = blockIdx.z, first_row = blockIdx.x * TILE_M, first_column = blockIdx.y * TILE_N, rows = N * H * W;
@@ -169,9 +172,9 @@ conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, 
 // dw[share] (KH KW CG, F) = windowsᵀ (KH KW CG, pixels) dy (pixels, F) over `pixels` of the N OH OW, for each group.
 // Grid: row tiles, column tiles, groups x shares; the shares are added afterwards, in their order.
 extern "C" __global__ void __launch_bounds__(256)
-conv2d_backward_weights(const float* __restrict__ dy, const float* __restrict__ x, float* __restrict__ dw, int N, int H, int W,
-                        int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH, int DW,
-                        int CG, int FG, int pixels) {
+conv2d_backward_weights(const float* __restrict__ dy, const float* __restrict__ x, float* __restrict__ dw, int N, int H,
+                        int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
+                        int DW, int CG, int FG, int pixels) {
     __shared__ Tiles tiles;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
     int groups = C / CG, group = blockIdx.z % groups, share = blockIdx.z / groups, rows = KH * KW * CG;

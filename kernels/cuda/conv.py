@@ -17,7 +17,7 @@ __all__ = ["conv2d", "conv2d_backward_data", "conv2d_backward_weights", "conv2d_
 
 
 def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
-    """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f]; activation of it.
+    """y[n,oh,ow,f] = b[f] + Σ_{kh,kw,c} x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, c] w[kh,kw,c,f]; activated.
 
     x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F).
     """
@@ -97,6 +97,7 @@ def _launch(name, rows, columns, x_shape, y_shape, w_shape, strides, padding, di
     groups, TILE_N = x_shape[3] // w_shape[2], 128 if columns > 64 else 64
     TILE_M = 128 if blocks(rows, 128) * blocks(columns, TILE_N) * groups * shares >= ENOUGH // 2 else 64
     TILE_N = min(TILE_N, TILE_M)
-    launch("conv", name, (blocks(rows, TILE_M), blocks(columns, TILE_N), groups * shares), (THREADS,),
-           (("TILE_M", TILE_M), ("TILE_N", TILE_N), ("TF32", int(precision.tf32))), N=x_shape[0], F=y_shape[3], CG=w_shape[2], FG=y_shape[3] // groups,
+    macros = ("TILE_M", TILE_M), ("TILE_N", TILE_N), ("TF32", int(precision.tf32))
+    launch("conv", name, (blocks(rows, TILE_M), blocks(columns, TILE_N), groups * shares), (THREADS,), macros,
+           N=x_shape[0], F=y_shape[3], CG=w_shape[2], FG=y_shape[3] // groups,
            **window(x_shape, y_shape[1:3], w_shape[:2], strides, padding, dilation), **arguments)

@@ -15,7 +15,7 @@ THREADS = 256
 PER_THREAD = 4                                   # as in common.cuh
 MOST = 2**31 - 2**16                             # elements that an int counts, with room for a last block's overhang
 OPTIONS = ("--std=c++17",)
-DEFAULT, TF32 = 1, 7                             # cupy._core._routines_linalg.COMPUTE_TYPE_…: float32 products as they are
+DEFAULT, TF32 = 1, 7                             # cupy._core._routines_linalg.COMPUTE_TYPE_…
 SCALARS = {"int": numpy.int32, "long long": numpy.int64, "float": numpy.float32}
 ELEMENTS = {**SCALARS, "unsigned char": numpy.uint8}
 _DECLARATION = re.compile(r'extern "C" __global__ void(?: __launch_bounds__\(\d+\))?\s+(\w+)\(([^)]*)\)')
@@ -61,7 +61,7 @@ device = Cupy()
 
 
 def launch(file, name, grid, block, macros=(), **arguments):
-    """Run the kernel `name` of FILE.cu on `grid` blocks of `block` threads, tuples of ints. A grid of none is no launch.
+    """Run the kernel `name` of FILE.cu on `grid` blocks of `block` threads, tuples of ints; nothing on a grid of none.
 
     macros: pairs (name, int) that the file is compiled with. A pointer may be None where the kernel allows it.
     TypeError and ValueError for arguments that its declaration does not take.
@@ -71,7 +71,7 @@ def launch(file, name, grid, block, macros=(), **arguments):
         raise TypeError(f"{file}.cu: {name} takes {', '.join(p for _, _, p in parameters)}; got {', '.join(arguments)}")
     grid = (*grid, 1, 1)[:3]
     if not 0 <= grid[0] < 2**31 or not 0 <= max(grid[1:]) < 2**16:
-        raise ValueError(f"{file}.cu: {name} would need {grid} blocks, more than a device launches; use a smaller batch")
+        raise ValueError(f"{file}.cu: {name} needs {grid} blocks, more than a device launches; use a smaller batch")
     values = tuple(_fitting(f"{file}.cu: {name}", kind, is_pointer, parameter, arguments[parameter])
                    for kind, is_pointer, parameter in parameters)
     if min(grid) > 0:
@@ -81,7 +81,8 @@ def launch(file, name, grid, block, macros=(), **arguments):
 def each(file, name, n, **arguments):
     """Run a kernel that is written FOR_EACH of n elements; it declares `int n`."""
     if n > MOST:
-        raise ValueError(f"{name}: an array of {n:,} elements, more than the {MOST:,} that a kernel counts; use a smaller batch")
+        raise ValueError(f"{name}: an array of {n:,} elements, more than the {MOST:,} that a kernel counts; use a smaller "
+                         "batch")
     launch(file, name, (blocks(n, THREADS * PER_THREAD),), (THREADS,), n=n, **arguments)
 
 
@@ -91,7 +92,7 @@ def blocks(n, size):
 
 
 def array(operation, name, value, shape=None, dtype=numpy.float32):
-    """`value`, C-contiguous, after making sure that it is on the device and has that dtype and shape (None: any size)."""
+    """`value`, C-contiguous, after making sure of its place, its dtype and its shape, in which None is any size."""
     if not device.is_array(value) or value.dtype != dtype:
         got = f"{type(value).__module__}.{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
         raise TypeError(f"{operation}: {name} must be {device.words} of {numpy.dtype(dtype)}, got {got}")
@@ -114,7 +115,7 @@ def empty(shape, dtype=numpy.float32):
 
 
 def source(file):
-    """The text of FILE.cu with the headers of this folder in their places: all that a cache of kernels needs to know."""
+    """The text of FILE.cu with the headers of this folder in their places: all that CuPy's cache of kernels looks at."""
     seen = set()
 
     def text(name):
@@ -145,8 +146,8 @@ def _fitting(kernel, kind, is_pointer, name, value):
         if value is None:
             return numpy.int64(0)                # CuPy would pass None as no argument at all
         if not device.is_array(value) or value.dtype != ELEMENTS[kind] or not value.flags.c_contiguous:
-            raise TypeError(f"{kernel}: {name} is a {kind}*, which {device.words}, contiguous, of {numpy.dtype(ELEMENTS[kind])} "
-                            f"fits; got {type(value).__name__} {getattr(value, 'dtype', '')}")
+            raise TypeError(f"{kernel}: {name} is a {kind}*, which {device.words}, contiguous, of "
+                            f"{numpy.dtype(ELEMENTS[kind])} fits; got {type(value).__name__} {getattr(value, 'dtype', '')}")
         return value
     if kind == "float":
         return numpy.float32(value)
@@ -163,7 +164,7 @@ def _module(file, macros):
 
 
 def _shape(shape):
-    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    return str(tuple("any" if size is None else size for size in shape)).replace("'", "")
 
 
 def _cupy():

@@ -1,7 +1,8 @@
 // Losses and their gradients in the predictions. The terms of a loss are added by one block, in a fixed order.
 #include "common.cuh"
 
-// t_k of a row: a probability, or 1 at the label and 0 elsewhere; smoothed: (1 - s) t + s/K, Szegedy et al. 2016, sec. 7
+// t_k of a row: a probability, or 1 at the label and 0 elsewhere; smoothed: (1 - s) t + s/K, Szegedy et al. 2016, sec.
+// 7
 __device__ inline float target(const float* probabilities, long long label, int k, int K, float s) {
     float t = probabilities ? probabilities[k] : k == label ? 1.0f : 0.0f;
     return s != 0.0f ? (1.0f - s) * t + s / K : t;
@@ -37,7 +38,8 @@ extern "C" __global__ void softmax_cross_entropy(const float* __restrict__ z, co
 // L = mean(max(z, 0) - z t + log(1 + e^-|z|)), dz = (σ(z) - t)/n for logits z. For probabilities p the logarithms of
 // -t log p - (1 - t) log(1 - p) stop at -100, and p (1 - p) of dp = (p - t)/(p (1 - p))/n at 1e-12, as PyTorch's do.
 extern "C" __global__ void binary_cross_entropy(const float* __restrict__ p, const float* __restrict__ t,
-                                                float* __restrict__ terms, float* __restrict__ dp, int n, int from_logits) {
+                                                float* __restrict__ terms, float* __restrict__ dp, int n,
+                                                int from_logits) {
     FOR_EACH(i, n) {
         if (from_logits) {
             float small = expf(-fabsf(p[i]));
@@ -45,7 +47,8 @@ extern "C" __global__ void binary_cross_entropy(const float* __restrict__ p, con
             dp[i] = ((p[i] >= 0.0f ? 1.0f : small) / (1.0f + small) - t[i]) / n;
         } else {
             float log_p = logf(p[i]), log_q = log1pf(-p[i]), slope = p[i] * (1.0f - p[i]);
-            terms[i] = -(t[i] * (log_p < -100.0f ? -100.0f : log_p) + (1.0f - t[i]) * (log_q < -100.0f ? -100.0f : log_q));
+            log_p = log_p < -100.0f ? -100.0f : log_p, log_q = log_q < -100.0f ? -100.0f : log_q;
+            terms[i] = -(t[i] * log_p + (1.0f - t[i]) * log_q);
             dp[i] = (p[i] - t[i]) / (slope < 1e-12f ? 1e-12f : slope) / n;
         }
     }

@@ -1,10 +1,11 @@
-// Local response normalisation across channels, Krizhevsky, Sutskever & Hinton 2012, sec. 3.3. A thread an element (row, c).
+// Local response normalisation across channels, Krizhevsky, Sutskever & Hinton 2012, sec. 3.3. A thread an element
+// (row, c).
 #include "common.cuh"
 
 // scale = k + alpha/size Σ_window x², y = x scale^-beta; the window: `before` channels before and `after` after.
-extern "C" __global__ void local_response_norm(const float* __restrict__ x, float* __restrict__ y, float* __restrict__ scale,
-                                               int n, int C, int before, int after, float alpha_by_size, float beta,
-                                               float k) {
+extern "C" __global__ void local_response_norm(const float* __restrict__ x, float* __restrict__ y,
+                                               float* __restrict__ scale, int n, int C, int before, int after,
+                                               float alpha_by_size, float beta, float k) {
     FOR_EACH(i, n) {
         int c = i % C;
         float sum = 0.0f;

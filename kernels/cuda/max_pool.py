@@ -7,7 +7,7 @@ from .windows import window
 
 
 def max_pool2d(x, pool_size, strides, padding, dilation, ceil_mode):
-    """y = max over the window; winners = ih·W + iw of the first maximum.  x (N, H, W, C) -> y, winners (N, OH, OW, C)."""
+    """y = max over the window; winners = ih·W + iw of the first maximum.  x (N, H, W, C) -> both (N, OH, OW, C)."""
     x = array("max_pool2d", "x", x, (None,) * 4)
     OH, OW = (output_size(*axis, ceil_mode) for axis in zip(x.shape[1:3], pool_size, strides, padding, dilation))
     shape = x.shape[0], OH, OW, x.shape[3]

@@ -1,9 +1,9 @@
 // Optimiser updates, in place, of all parameters of a network in one launch; PyTorch's rules.
 //
-// `table` has a row of `columns` 64-bit words for each parameter: the address of its value, of its gradient, of each state
-// array, and last its size. `chunks` has, for each block, a parameter and the first of the CHUNK elements that the block
-// updates. What changes from step to step is given as numbers, or, for a step that is captured once and replayed, in
-// `numbers` on the device: lr, rate, unbias.
+// `table` has a row of `columns` 64-bit words for each parameter: the address of its value, of its gradient, of each
+// state array, and last its size. `chunks` has, for each block, a parameter and the first of the CHUNK elements that
+// the block updates. What changes from step to step is given as numbers, or, for a step that is captured once and
+// replayed, in `numbers` on the device: lr, rate, unbias.
 #include "common.cuh"
 
 #define CHUNK 2048                               // as in optim.py
@@ -16,8 +16,8 @@
 
 __device__ inline float* array(const long long* row, int column) { return reinterpret_cast<float*>(row[column]); }
 
-// g = grad + λ value;  v <- μ v + g;  value <- value - lr (v, or g + μ v with nesterov); without velocity g stands for v.
-// Sutskever et al. 2013, sec. 2, in PyTorch's form (lr outside v).
+// g = grad + λ value;  v <- μ v + g;  value <- value - lr (v, or g + μ v with nesterov); without velocity g stands for
+// v. Sutskever et al. 2013, sec. 2, in PyTorch's form (lr outside v).
 extern "C" __global__ void sgd(const long long* table, const int* chunks, const float* numbers, int columns, float lr,
                                float momentum, int has_velocity, int nesterov, float weight_decay) {
     float rate = numbers ? numbers[0] : lr;
@@ -33,12 +33,12 @@ extern "C" __global__ void sgd(const long long* table, const int* chunks, const 
     }
 }
 
-// s <- ρ s + (1 - ρ) g²;  value <- value - lr g/(√s + ε).  Tieleman & Hinton 2012, lecture 6.5
-// centred (Graves 2013, sec. 4.2): m <- ρ m + (1 - ρ) g, and s - m² stands for s. velocity: v <- μ v + g/(√s + ε) stands
-// for the quotient. In the table: square, then velocity and mean where there are such. rest = 1 - ρ
-extern "C" __global__ void rmsprop(const long long* table, const int* chunks, const float* numbers, int columns, float lr,
-                                   float rho, float rest, float epsilon, float momentum, int has_velocity, int centred,
-                                   float weight_decay) {
+// s <- ρ s + (1 - ρ) g²;  value <- value - lr g/(√s + ε).  Tieleman & Hinton 2012, lecture 6.5 centred (Graves 2013,
+// sec. 4.2): m <- ρ m + (1 - ρ) g, and s - m² stands for s. velocity: v <- μ v + g/(√s + ε) stands for the quotient. In
+// the table: square, then velocity and mean where there are such. rest = 1 - ρ
+extern "C" __global__ void rmsprop(const long long* table, const int* chunks, const float* numbers, int columns,
+                                   float lr, float rho, float rest, float epsilon, float momentum, int has_velocity,
+                                   int centred, float weight_decay) {
     float rate = numbers ? numbers[0] : lr;
     FOR_EACH_OF_CHUNK(i, row, columns) {
         float *value = array(row, 0), *square = array(row, 2);
@@ -62,11 +62,12 @@ extern "C" __global__ void rmsprop(const long long* table, const int* chunks, co
 }
 
 // m <- β₁ m + (1 - β₁) g;  v <- β₂ v + (1 - β₂) g²;  value <- value - rate m/(√(v/unbias) + ε), rate = lr/(1 - β₁ᵗ) and
-// unbias = 1 - β₂ᵗ, Kingma & Ba 2015, alg. 1. g = grad + λ value; or, decoupled, value <- value - lr λ value first, Loshchilov
-// & Hutter 2019, alg. 2. rest1 = 1 - β₁, rest2 = 1 - β₂: not from float32 betas, whose distance from 1 has lost its digits
+// unbias = 1 - β₂ᵗ, Kingma & Ba 2015, alg. 1. g = grad + λ value; or, decoupled, value <- value - lr λ value first,
+// Loshchilov & Hutter 2019, alg. 2. rest1 = 1 - β₁, rest2 = 1 - β₂: not from float32 betas, whose distance from 1 has
+// lost its digits
 extern "C" __global__ void adam(const long long* table, const int* chunks, const float* numbers, int columns, float lr,
-                                float rate, float unbias, float beta1, float rest1, float beta2, float rest2, float epsilon,
-                                float weight_decay, int decoupled) {
+                                float rate, float unbias, float beta1, float rest1, float beta2, float rest2,
+                                float epsilon, float weight_decay, int decoupled) {
     if (numbers) lr = numbers[0], rate = numbers[1], unbias = numbers[2];
     FOR_EACH_OF_CHUNK(i, row, columns) {
         float *value = array(row, 0), *m = array(row, 2), *v = array(row, 3);

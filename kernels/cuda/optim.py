@@ -14,13 +14,13 @@ _tables = {}
 
 
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
-    """g = grad + λ value;  v <- μ v + g;  value <- value - lr · (v, or g + μ v with nesterov).  velocity None: lr · g."""
+    """g = grad + λ value;  v <- μ v + g;  value <- value - lr · (v, or g + μ v with nesterov).  velocity None: g."""
     _update("sgd", "sgd", [value, grad, velocity], _numbers(lr), lr=lr, momentum=momentum,
             has_velocity=int(velocity is not None), nesterov=int(nesterov), weight_decay=weight_decay)
 
 
 def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, weight_decay):
-    """s <- ρ s + (1 - ρ) g²;  value <- value - lr · g/(√s + ε); mean: centred; velocity: with momentum. Either may be None."""
+    """s <- ρ s + (1 - ρ) g²;  value <- value - lr · g/(√s + ε).  mean (centred), velocity (momentum): or None."""
     _update("rmsprop", "rmsprop", [value, grad, square, velocity, mean], _numbers(lr), lr=lr, rho=rho, rest=1 - rho,
             epsilon=epsilon, momentum=momentum, has_velocity=int(velocity is not None), centred=int(mean is not None),
             weight_decay=weight_decay)
@@ -38,8 +38,9 @@ def adamw(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
 
 def _adam(operation, value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay, decoupled):
     rate, unbias = lr / (1 - beta1 ** step), 1 - beta2 ** step
-    _update(operation, "adam", [value, grad, m, v], _numbers(lr, rate, unbias), lr=lr, rate=rate, unbias=unbias, beta1=beta1,
-            rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, epsilon=epsilon, weight_decay=weight_decay, decoupled=decoupled)
+    _update(operation, "adam", [value, grad, m, v], _numbers(lr, rate, unbias), lr=lr, rate=rate, unbias=unbias,
+            beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, epsilon=epsilon, weight_decay=weight_decay,
+            decoupled=decoupled)
 
 
 def _numbers(*numbers):
@@ -68,8 +69,8 @@ def _update(operation, kernel, slots, numbers, **settings):
 
 
 def _table(slots):
-    """(table (parameters, slots + 1) of addresses and sizes, chunks (blocks, 2)), on the device; made once for each set of
-    addresses, which stay from step to step."""
+    """(table (parameters, slots + 1) of addresses and sizes, chunks (blocks, 2)), on the device; made once for each set
+    of addresses, which stay from step to step."""
     rows = tuple((*(launching.device.address(one) for one in ones), ones[0].size) for ones in zip(*slots))
     if rows not in _tables:
         if len(_tables) >= KEPT:

@@ -1,4 +1,4 @@
-"""How exactly factors enter a product of matrices: float32, or rounded to TF32's 11 bits of mantissa for the tensor cores.
+"""How exactly factors enter a product of matrices: float32, or rounded to TF32's 11 bits, for the tensor cores.
 
 Sums are float32 in both. In force for the thread that asked; `scratchnet.use_precision` sets it.
 """

@@ -22,8 +22,8 @@ def conflict():
         except importlib.metadata.PackageNotFoundError:
             pass
     if len(installed) > 1:
-        return (f"{' and '.join(installed)} are installed over each other; uninstall them all, then install the one extra "
-                "that fits the driver, cuda12 or cuda13")
+        return (f"{' and '.join(installed)} are installed over each other; uninstall them all, then install the one "
+                "extra that fits the driver, cuda12 or cuda13")
     return None
 
 
@@ -35,7 +35,8 @@ def facts():
     return {"gpu memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
             "gpu multiprocessors": properties["multiProcessorCount"],
             "gpu compute capability": f"{properties['major']}.{properties['minor']}",
-            "cuda of the driver": _version(runtime.driverGetVersion()), "cuda of cupy": _version(runtime.runtimeGetVersion())}
+            "cuda of the driver": _version(runtime.driverGetVersion()),
+            "cuda of cupy": _version(runtime.runtimeGetVersion())}
 
 
 def _version(number):

@@ -1,9 +1,9 @@
 // A tile of a matrix product, C (TILE_M, TILE_N) = A (TILE_M, K) B (K, TILE_N), by a block of 256 threads.
 //
-// Slices of STEP columns of A and rows of B go through shared memory, where many threads use each number; the next slice is
-// already on its way from memory while this one is multiplied, by tile_float32.cuh or tile_tf32.cuh. Where the numbers of A
-// and B come from is the business of the two sources, whose neighbours in a warp fetch along k or along the rows, whichever
-// lies together in memory. So a convolution needs no matrix of windows.
+// Slices of STEP columns of A and rows of B go through shared memory, where many threads use each number; the next
+// slice is already on its way from memory while this one is multiplied, by tile_float32.cuh or tile_tf32.cuh. Where the
+// numbers of A and B come from is the business of the two sources, whose neighbours in a warp fetch along k or along
+// the rows, whichever lies together in memory. So a convolution needs no matrix of windows.
 #pragma once
 #ifndef TILE_M
 #define TILE_M 64                                // or 128; conv.py chooses
@@ -16,7 +16,8 @@
 #define TM (TILE_M / 16)                         // a thread's own part of the result is (TM, TN)
 #define TN (TILE_N / 16)
 
-// The margin keeps the threads of a warp in different banks: which ones read together is another matter in tile_tf32.cuh.
+// The margin keeps the threads of a warp in different banks: which ones read together is another matter in
+// tile_tf32.cuh.
 #define MARGIN (TF32 ? 8 : 4)
 struct alignas(16) Tiles { float a[STEP][TILE_M + MARGIN], b[STEP][TILE_N + MARGIN]; };
 
@@ -42,8 +43,8 @@ __device__ inline void store(float (&slices)[STEP][WIDTH], const float (&values)
     for (int i = 0; i < T; i++) slices[Places::k(i, TILE)][Places::row(i, TILE)] = rounded(values[i]);
 }
 
-// sum[i][j] = Σ over first <= k < last: A(own_row(i), k) B(k, own_column(j)).  a.fetch(k, last, values) gets what the thread
-// has to fetch of the slice that begins at k, zeros outside of the matrix.
+// sum[i][j] = Σ over first <= k < last: A(own_row(i), k) B(k, own_column(j)).  a.fetch(k, last, values) gets what the
+// thread has to fetch of the slice that begins at k, zeros outside of the matrix.
 template <class A, class B>
 __device__ inline void multiply(A& a, B& b, int first, int last, Tiles& tiles, float (&sum)[TM][TN]) {
     float next_a[TM], next_b[TN];

@@ -1,5 +1,5 @@
-// The products of a tile's slice in float32, by the ordinary units: a thread has TM x TN of the results, and reads its rows
-// and columns in vectors of four, TM x TN products for TM + TN numbers.
+// The products of a tile's slice in float32, by the ordinary units: a thread has TM x TN of the results, and reads its
+// rows and columns in vectors of four, TM x TN products for TM + TN numbers.
 #pragma once
 
 __device__ inline float rounded(float value) { return value; }

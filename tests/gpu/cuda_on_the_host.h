@@ -1,6 +1,7 @@
 // Enough of CUDA for g++ to compile a kernel, and for one thread to run it: the blocks one after the other, the threads
-// of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule can
-// run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or memory order.
+// of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule
+// can run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or
+// memory order.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -137,8 +138,9 @@ inline float round_to_tf32(float value) {
     return value;
 }
 
-// (c0, c1; c2, c3) += A (16, 8) B (8, 8). A(row, k) is register row / 8 + 2 (k / 4) of thread 4 (row % 8) + k % 4 of the warp,
-// B(k, column) register k / 4 of thread 4 column + k % 4; a thread's own results are in rows t / 4, columns 2 (t % 4).
+// (c0, c1; c2, c3) += A (16, 8) B (8, 8). A(row, k) is register row / 8 + 2 (k / 4) of thread 4 (row % 8) + k % 4 of
+// the warp, B(k, column) register k / 4 of thread 4 column + k % 4; a thread's own results are in rows t / 4, columns 2
+// (t % 4).
 inline void multiply_add_tf32(float& c0, float& c1, float& c2, float& c3, const float (&a)[4], const float (&b)[2]) {
     unsigned warp = host::current / 32 * 32, t = host::current % 32;
     float* c[4] = {&c0, &c1, &c2, &c3};

@@ -1,7 +1,7 @@
 """Where the kernels of kernels/cuda are run by a test: on the host, thread by thread (host_device.py), or on a GPU.
 
-Either way every kernel's result is an array that was full of NaN before, operations run twice and must give the same bits,
-and what they are given must stay as it was.
+Either way every kernel's result is an array that was full of NaN before, operations run twice and must give the same
+bits, and what they are given must stay as it was.
 """
 
 import contextlib

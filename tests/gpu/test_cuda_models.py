@@ -6,13 +6,14 @@ from engines import normal
 
 import scratchnet as sn
 from scratchnet import backend
-from scratchnet.layers import (AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D,
-                               LocalResponseNorm, MaxPool2D, ReLU, Residual, Sequential)
+from scratchnet.layers import (AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten,
+                               GlobalAvgPool2D, LocalResponseNorm, MaxPool2D, ReLU, Residual, Sequential)
 
 
 def residual():
     return Sequential(
-        first=Conv2D(8, 7, strides=2, padding=3, use_bias=False), norm=BatchNorm(), relu=ReLU(), pool=MaxPool2D(3, 2, padding=1),
+        first=Conv2D(8, 7, strides=2, padding=3, use_bias=False), norm=BatchNorm(), relu=ReLU(),
+        pool=MaxPool2D(3, 2, padding=1),
         block=Residual(Sequential(a=Conv2D(6, 1, use_bias=False), an=BatchNorm(activation="relu"),
                                   b=Conv2D(6, 3, strides=2, padding=1, use_bias=False), bn=BatchNorm(activation="relu"),
                                   c=Conv2D(20, 1, use_bias=False), cn=BatchNorm()),
@@ -57,7 +58,7 @@ def steps(model, images, labels, optimizer, count):
 
 @pytest.fixture
 def on_the_engine(engine, monkeypatch):
-    """place(model, images, labels) -> the same where the engine computes; on the host the CUDA kernels are forced upon NumPy."""
+    """place(model, images, labels) -> the same where the engine computes; on the host NumPy arrays get CUDA kernels."""
     def place(model, images, labels):
         if engine.name == "cuda":
             return sn.to_device(model, "cuda"), engine.to_device(images), engine.to_device(labels)

@@ -1,4 +1,4 @@
-"""CUDA kernels of convolutions and pools against the reference in float64; on the host, and on a GPU if there is one."""
+"""CUDA kernels of convolutions and pools against the reference in float64, on the host and, if there is one, a GPU."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_convolution_of_one_by_one_with_padding_or_groups(engine, padding, group
 def test_convolution_in_large_tiles(engine, tiles, monkeypatch):
     monkeypatch.setattr(conv, "ENOUGH", 2)                             # blocks: what is small counts as large
     launched, launch = [], conv.launch
-    monkeypatch.setattr(conv, "launch", lambda *given, **more: launched.append(dict(given[4])) or launch(*given, **more))
+    monkeypatch.setattr(conv, "launch", lambda *given, **named: launched.append(dict(given[4])) or launch(*given, **named))
     check_convolution(engine, 2, (9, 8), *SAME, *((66, 70) if tiles[1] == 128 else (20, 33)))
     assert (tiles[0], tiles[1]) in [(macros["TILE_M"], macros["TILE_N"]) for macros in launched]
 
@@ -83,10 +83,13 @@ def close_to_tf32(engine, got, exact, of_rounded, terms):
     assert 1e-5 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 1e-3
 
 
-@pytest.mark.parametrize("case", ["3x3", "3x3, large tiles", "3 groups, strides 2", "1x1"])
+TF32_CASES = {"3x3": (1, 20, 33, 3, 1, 1), "3x3, large tiles": (1, 66, 70, 3, 1, 1),
+              "3 groups, strides 2": (3, 5, 7, 3, 2, 1), "1x1": (1, 20, 33, 1, 1, 0)}
+
+
+@pytest.mark.parametrize("case", TF32_CASES)
 def test_convolution_in_tf32_rounds_its_factors_to_eleven_bits(engine, case, monkeypatch):
-    groups, CG, FG, window, strides, padding = {"3x3": (1, 20, 33, 3, 1, 1), "3x3, large tiles": (1, 66, 70, 3, 1, 1),
-                                                "3 groups, strides 2": (3, 5, 7, 3, 2, 1), "1x1": (1, 20, 33, 1, 1, 0)}[case]
+    groups, CG, FG, window, strides, padding = TF32_CASES[case]
     if "large" in case:
         monkeypatch.setattr(conv, "ENOUGH", 2)
     geometry = (strides, strides), ((padding, padding),) * 2, (1, 1)
@@ -150,12 +153,14 @@ def test_nan_wins_a_max_pool_and_padding_never_does(engine):
         np.testing.assert_array_equal(ours, theirs)
 
 
+UNDILATED = {name: windows for name, windows in WINDOWS.items() if windows[-1] == (1, 1)}
+
+
+@pytest.mark.parametrize("windows", UNDILATED.values(), ids=UNDILATED)
 @pytest.mark.parametrize("count_include_pad", [False, True])
 @pytest.mark.parametrize("ceil_mode", [False, True])
 def test_average_pool_and_its_gradient(engine, windows, ceil_mode, count_include_pad):
-    N, sizes, window, strides, padding, dilation = windows
-    if dilation != (1, 1):
-        pytest.skip("average pools have no dilation")
+    N, sizes, window, strides, padding, _ = windows
     x, rest = normal(0, N, *sizes, 5), (window, strides, padding, ceil_mode, count_include_pad)
     y, = run(engine, cuda.avg_pool2d, x, *rest)
     agree(y, reference.avg_pool2d(x.astype("f8"), *rest), 4)

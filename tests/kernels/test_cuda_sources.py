@@ -92,7 +92,8 @@ def test_two_cupys_over_each_other_are_named_with_what_to_do(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", version)
     monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
     monkeypatch.setattr(FakeCupy.cuda.runtime, "count", 0)
-    assert probe.probe() == (False, "CuPy finds no device; cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0 are installed over each "
-                                    "other; uninstall them all, then install the one extra that fits the driver, cuda12 or cuda13")
+    assert probe.probe() == (False, "CuPy finds no device; cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0 are installed over "
+                                    "each other; uninstall them all, then install the one extra that fits the driver, "
+                                    "cuda12 or cuda13")
     monkeypatch.setattr(importlib.metadata, "version", lambda name: version("cupy"))
     assert probe.conflict() is None
