@@ -10,7 +10,6 @@ struct Moments { float count, mean, squares; };
 // Of both together. Chan, Golub & LeVeque 1979, eq. 2.1. Differences of means, never of sums of squares: no digits are
 // lost.
 __device__ inline Moments joined(Moments a, Moments b) {
-    if (b.count == 0.0f) return a;
     float count = a.count + b.count, distance = b.mean - a.mean, share = b.count / count;
     return {count, a.mean + distance * share, a.squares + b.squares + distance * distance * a.count * share};
 }

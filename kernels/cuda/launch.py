@@ -15,6 +15,7 @@ THREADS = 256
 PER_THREAD = 4                                   # as in common.cuh
 MOST = 2**31 - 2**16                             # elements that an int counts, with room for a last block's overhang
 OPTIONS = ("--std=c++17",)
+NULL = numpy.int64(0)                            # CuPy would pass None as no argument at all
 DEFAULT, TF32 = 1, 7                             # cupy._core._routines_linalg.COMPUTE_TYPE_…
 SCALARS = {"int": numpy.int32, "long long": numpy.int64, "float": numpy.float32}
 ELEMENTS = {**SCALARS, "unsigned char": numpy.uint8}
@@ -66,14 +67,13 @@ def launch(file, name, grid, block, macros=(), **arguments):
     macros: pairs (name, int) that the file is compiled with. A pointer may be None where the kernel allows it.
     TypeError and ValueError for arguments that its declaration does not take.
     """
-    parameters = _declarations(file)[name]
-    if set(arguments) != {parameter for _, _, parameter in parameters}:
-        raise TypeError(f"{file}.cu: {name} takes {', '.join(p for _, _, p in parameters)}; got {', '.join(arguments)}")
+    checks = _checks(file, name)
+    if arguments.keys() != checks.keys():
+        raise TypeError(f"{file}.cu: {name} takes {', '.join(checks)}; got {', '.join(arguments)}")
     grid = (*grid, 1, 1)[:3]
     if not 0 <= grid[0] < 2**31 or not 0 <= max(grid[1:]) < 2**16:
         raise ValueError(f"{file}.cu: {name} needs {grid} blocks, more than a device launches; use a smaller batch")
-    values = tuple(_fitting(f"{file}.cu: {name}", kind, is_pointer, parameter, arguments[parameter])
-                   for kind, is_pointer, parameter in parameters)
+    values = tuple([check(arguments[parameter]) for parameter, check in checks.items()])
     if min(grid) > 0:
         device.function(file, name, tuple(macros))(grid, (*block, 1, 1)[:3], values)
 
@@ -141,20 +141,37 @@ def _declarations(file):
     return found
 
 
-def _fitting(kernel, kind, is_pointer, name, value):
-    if is_pointer:
+@functools.cache
+def _checks(file, name):
+    """{parameter: a function that gives what CuPy passes for an argument, or raises}, in their order."""
+    return {parameter: (_pointer if is_pointer else _number)(f"{file}.cu: {name}: {parameter}", kind)
+            for kind, is_pointer, parameter in _declarations(file)[name]}
+
+
+def _pointer(place, kind):
+    dtype = numpy.dtype(ELEMENTS[kind])
+
+    def check(value):
         if value is None:
-            return numpy.int64(0)                # CuPy would pass None as no argument at all
-        if not device.is_array(value) or value.dtype != ELEMENTS[kind] or not value.flags.c_contiguous:
-            raise TypeError(f"{kernel}: {name} is a {kind}*, which {device.words}, contiguous, of "
-                            f"{numpy.dtype(ELEMENTS[kind])} fits; got {type(value).__name__} {getattr(value, 'dtype', '')}")
+            return NULL
+        if not device.is_array(value) or value.dtype != dtype or not value.flags.c_contiguous:
+            raise TypeError(f"{place} is a {kind}*, which {device.words}, contiguous, of {dtype} fits; got "
+                            f"{type(value).__name__} {getattr(value, 'dtype', '')}")
         return value
-    if kind == "float":
-        return numpy.float32(value)
+    return check
+
+
+def _number(place, kind):
     number = SCALARS[kind]
-    if not numpy.iinfo(number).min <= value <= numpy.iinfo(number).max or value != int(value):
-        raise ValueError(f"{kernel}: {name} is of type {kind}, which {value!r} does not fit into; use a smaller batch")
-    return number(value)
+    if kind == "float":
+        return number
+    least, most = numpy.iinfo(number).min, numpy.iinfo(number).max
+
+    def check(value):
+        if not least <= value <= most or value != int(value):
+            raise ValueError(f"{place} is of type {kind}, which {value!r} does not fit into; use a smaller batch")
+        return number(value)
+    return check
 
 
 @functools.cache

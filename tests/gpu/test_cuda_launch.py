@@ -171,7 +171,6 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     launch._module.cache_clear()
     for _ in range(2):
         launch.each("bias", "add_bias", x.size, y=array, b=None, C=6, activation=True)
-    launch._module.cache_clear()
     (code, options), = cupy.compiled                                     # once
     assert "#include" not in code and 'extern "C" __global__ void add_bias(' in code and options == ("--std=c++17",)
     name, grid, block, arguments = cupy.launched[1]
@@ -179,6 +178,9 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     # CuPy passes a NumPy scalar as its bytes. A null pointer has eight of them.
     assert [type(argument) for argument in arguments[1:]] == [np.int64, np.int32, np.int32, np.int32]
     assert [int(argument) for argument in arguments[1:]] == [0, x.size, 6, 1]
+    launch.each("arithmetic", "add", x.size, x=array, y=array, out=array, scale=0.1)
+    assert type(cupy.launched[-1][3][-1]) is np.float32 and cupy.launched[-1][3][-1] == np.float32(0.1)
+    launch._module.cache_clear()
 
 
 @pytest.mark.parametrize("tf32", [False, True])

@@ -85,6 +85,15 @@ def test_a_network_is_trained_as_the_reference_trains_it(name, on_the_engine):
     np.testing.assert_allclose(got[3], exact[3], rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("name", ["residual", "branches"])
+def test_a_network_for_inference_gives_what_the_network_gives(name, on_the_engine):
+    model, images, labels = made(name)
+    model, images, labels = on_the_engine(model, images, labels)
+    steps(model, images, labels, OPTIMIZERS[name](model.parameters()), 1)              # so that batch norms do something
+    expected, got = backend.to_host(model(images)), backend.to_host(sn.for_inference(model)(images))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_training_twice_gives_the_same_bits(on_the_engine):
     def once():
         model, images, labels = made("branches")
@@ -108,3 +117,21 @@ def test_the_state_of_an_optimiser_follows_its_parameters_to_the_device_and_back
     steps(sn.to_device(model, "cpu"), images, labels, optimizer, 1)
     assert all(isinstance(array, np.ndarray) for array in optimizer.slots["velocity"].values())
     assert set(optimizer.steps.values()) == {3}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["cuda"], indirect=True)
+def test_fit_on_the_gpu_trains_as_on_the_cpu_and_its_checkpoint_is_read_without_one(engine, tmp_path):
+    x, y = normal(0, 50, 32, 32, 1), np.random.default_rng(1).integers(0, 5, 50)
+    histories, models = [], []
+    for device in ("cpu", "cuda"):
+        model = sn.to_device(sn.models.create("lenet5", classes=5, seed=0), device)
+        histories.append(sn.fit(model, (x, y), (x, y), epochs=2, batch_size=16, progress=False))     # a last batch of 2
+        models.append(model)
+    for here, there in zip(*(history[-1].items() for history in histories)):
+        if here[0] in ("train_loss", "validation_loss"):
+            np.testing.assert_allclose(there[1], here[1], rtol=1e-3)
+    sn.save_weights(models[1], tmp_path / "weights")
+    fresh = sn.models.create("lenet5", classes=5, seed=1)
+    sn.load_weights(fresh, tmp_path / "weights")
+    np.testing.assert_allclose(fresh(x), backend.to_host(models[1](engine.to_device(x))), rtol=1e-4, atol=1e-5)

@@ -24,6 +24,11 @@ x = np.arange(128, dtype=np.float32)
 EXPECTED = x.reshape(2, 64)[:, ::-1].reshape(-1)
 
 
+def forget():
+    launch._declarations.cache_clear()
+    launch._checks.cache_clear()
+
+
 @pytest.fixture
 def mirrored(host, tmp_path, monkeypatch):
     """run(backwards, **mistakes) -> y"""
@@ -32,7 +37,7 @@ def mirrored(host, tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "device", host)
 
     def run(backwards, y=None, **mistakes):
-        launch._declarations.cache_clear()
+        forget()
         host.libraries.pop(("kernel", ()), None)
         (tmp_path / "kernel.cu").write_text(KERNEL.format(**{**RIGHT, **mistakes}), "utf-8")
         y, host.backwards = host.empty(x.shape, np.float32) if y is None else y, backwards
@@ -40,7 +45,7 @@ def mirrored(host, tmp_path, monkeypatch):
         return y
     yield run
     host.backwards = False
-    launch._declarations.cache_clear()
+    forget()
     host.libraries.pop(("kernel", ()), None)
 
 
