@@ -4,7 +4,7 @@
 #include "common.cuh"
 #include "tile.cuh"
 
-#define NOWHERE (-(1 << 29))                     // a row that no window reaches
+#define NOWHERE (-(1 << 29))                     // of a row beyond the last, so that it is outside of every image
 
 struct Geometry { int H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG; };
 
@@ -54,49 +54,72 @@ struct Rows {
     }
 };
 
-// A of backward-data: row (image, ih, iw), k (kh, kw, f) -> dy[image, oh, ow, f] of the window that has that pixel as
-// its element (kh, kw): oh = (ih + top - kh DH)/SH, if that is whole
+// Of one axis, the pixels ≡ phase - before (mod S), and the taps that reach such a pixel, tap D ≡ phase (mod S): with
+// strides most pairs of a pixel and a tap belong to no window, and these are those that do. Pixel first + S j is element
+// tap + step t of window (window + j - down t), where that is one.
+struct Phase {
+    int first, pixels, tap, step, taps, window, down;
+
+    __device__ Phase(int phase, int size, int before, int K, int S, int D) {
+        first = (phase - before % S + S) % S;
+        pixels = first < size ? (size - 1 - first) / S + 1 : 0;
+        for (step = 1; step * D % S; step++) {}
+        for (tap = 0; tap < step && tap * D % S != phase; tap++) {}
+        taps = tap < min(step, K) ? (K - 1 - tap) / step + 1 : 0;
+        window = (first + before - tap * D) / S;
+        down = step * D / S;
+    }
+};
+
+// A of backward-data: row (image, j, i) of a phase, k (t, u, f) -> dy[image, oh, ow, f] of the window whose element (t, u)
+// the pixel is
 struct Covering {
     using Places = AlongK;
     const float* dy;
     Geometry g;
-    int image[TM], ih[TM], iw[TM];
+    Phase h, w;
+    int image[TM], oh[TM], ow[TM];
 
-    __device__ Covering(const float* dy, const Geometry& g, int first, int rows) : dy(dy), g(g) {
+    __device__ Covering(const float* dy, const Geometry& g, const Phase& h, const Phase& w, int first, int rows)
+        : dy(dy), g(g), h(h), w(w) {
         for (int i = 0; i < TM; i++) {
             int p = first + Places::row(i, TILE_M);
-            image[i] = p / g.W / g.H * g.OH;
-            ih[i] = p < rows ? p / g.W % g.H + g.top : NOWHERE;
-            iw[i] = p % g.W + g.left;
+            image[i] = p / w.pixels / h.pixels * g.OH;
+            oh[i] = p < rows ? h.window + p / w.pixels % h.pixels : NOWHERE;
+            ow[i] = w.window + p % w.pixels;
         }
     }
 
     __device__ void fetch(int first, int last, float (&values)[TM]) {
-        int k = first + Places::k(0, TILE_M), f = k % g.FG, kw = k / g.FG % g.KW * g.DW, kh = k / g.FG / g.KW * g.DH;
+        int k = first + Places::k(0, TILE_M), f = k % g.FG;
+        int up = k / g.FG / max(w.taps, 1) * h.down, left = k / g.FG % max(w.taps, 1) * w.down;
 #pragma unroll
         for (int i = 0; i < TM; i++) {
-            int h = ih[i] - kh, w = iw[i] - kw, oh = h / g.SH, ow = w / g.SW;
-            bool inside = k < last && h >= 0 && oh * g.SH == h && oh < g.OH && w >= 0 && ow * g.SW == w && ow < g.OW;
-            values[i] = inside ? dy[((image[i] + oh) * g.OW + ow) * g.F + f] : 0.0f;
+            int y = oh[i] - up, x = ow[i] - left;
+            bool inside = k < last && y >= 0 && y < g.OH && x >= 0 && x < g.OW;
+            values[i] = inside ? dy[((image[i] + y) * g.OW + x) * g.F + f] : 0.0f;
         }
     }
 };
 
-// B of backward-data: k (kh, kw, f), column c -> w[kh, kw, c, f]
+// B of backward-data: k (t, u, f), column c -> w[kh, kw, c, f] of the phase's taps
 struct Turned {
     using Places = AlongK;
     const float* w;
     Geometry g;
+    Phase h, v;
     int first_column;
 
-    __device__ Turned(const float* w, const Geometry& g, int first) : w(w), g(g), first_column(first) {}
+    __device__ Turned(const float* w, const Geometry& g, const Phase& h, const Phase& v, int first)
+        : w(w), g(g), h(h), v(v), first_column(first) {}
 
     __device__ void fetch(int first, int last, float (&values)[TN]) {
-        int k = first + Places::k(0, TILE_N), f = k % g.FG, tap = k / g.FG;
+        int k = first + Places::k(0, TILE_N), f = k % g.FG;
+        int kh = h.tap + k / g.FG / max(v.taps, 1) * h.step, kw = v.tap + k / g.FG % max(v.taps, 1) * v.step;
 #pragma unroll
         for (int i = 0; i < TN; i++) {
             int c = first_column + Places::row(i, TILE_N);
-            values[i] = k < last && c < g.CG ? w[(tap * g.CG + c) * g.F + f] : 0.0f;
+            values[i] = k < last && c < g.CG ? w[((kh * g.KW + kw) * g.CG + c) * g.F + f] : 0.0f;
         }
     }
 };
@@ -148,25 +171,33 @@ conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __
         }
 }
 
-// dx (N H W, C) = covering (N H W, KH KW FG) turned (KH KW FG, CG), for each group
+// dx (N pixels, C) = covering (N pixels, taps FG) turned (taps FG, CG), for each group and each phase of the strides.
+// Grid: row tiles of the largest phase, column tiles, groups x SH x SW
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, float* __restrict__ dx, int N, int H,
                      int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
                      int DW, int CG, int FG) {
     __shared__ Tiles tiles;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
-    int group = blockIdx.z, first_row = blockIdx.x * TILE_M, first_column = blockIdx.y * TILE_N, rows = N * H * W;
-    Covering covering(dy + group * FG, g, first_row, rows);
-    Turned weights(w + group * FG, g, first_column);
+    int groups = C / CG, group = blockIdx.z % groups, phase = blockIdx.z / groups;
+    Phase vertical(phase / SW, H, top, KH, SH, DH), horizontal(phase % SW, W, left, KW, SW, DW);
+    int first_row = blockIdx.x * TILE_M, first_column = blockIdx.y * TILE_N, rows = N * vertical.pixels * horizontal.pixels;
+    if (first_row >= rows) return;
+    Covering covering(dy + group * FG, g, vertical, horizontal, first_row, rows);
+    Turned weights(w + group * FG, g, vertical, horizontal, first_column);
     float sum[TM][TN];
-    multiply(covering, weights, 0, KH * KW * FG, tiles, sum);
+    multiply(covering, weights, 0, vertical.taps * horizontal.taps * FG, tiles, sum);
 #pragma unroll
-    for (int i = 0; i < TM; i++)
+    for (int i = 0; i < TM; i++) {
+        int row = first_row + own_row(i), column = row % horizontal.pixels, line = row / horizontal.pixels;
+        int ih = vertical.first + line % vertical.pixels * SH, iw = horizontal.first + column * SW;
+        int pixel = (line / vertical.pixels * H + ih) * W + iw;
 #pragma unroll
         for (int j = 0; j < TN; j++) {
-            int row = first_row + own_row(i), c = first_column + own_column(j);
-            if (row < rows && c < CG) dx[row * C + group * CG + c] = sum[i][j];
+            int c = first_column + own_column(j);
+            if (row < rows && c < CG) dx[pixel * C + group * CG + c] = sum[i][j];
         }
+    }
 }
 
 // dw[share] (KH KW CG, F) = windowsᵀ (KH KW CG, pixels) dy (pixels, F) over `pixels` of the N OH OW, for each group.

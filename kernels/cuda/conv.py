@@ -51,8 +51,9 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
         _picked(dx, strides)[...] = rows.reshape(*dy.shape[:3], C)
         return dx
     dx = empty(x_shape)
-    _launch("conv2d_backward_data", N * H * W, C // groups, x_shape, dy.shape, w.shape, strides, padding, dilation,
-            dy=dy, w=w, dx=dx)
+    SH, SW = strides                             # a pixel's windows depend on its place modulo the strides: phases
+    _launch("conv2d_backward_data", N * blocks(H, SH) * blocks(W, SW), C // groups, x_shape, dy.shape, w.shape, strides,
+            padding, dilation, SH * SW, dy=dy, w=w, dx=dx)
     return dx
 
 
@@ -90,7 +91,7 @@ def _picked(x, strides):
 
 
 def _launch(name, rows, columns, x_shape, y_shape, w_shape, strides, padding, dilation, shares=1, **arguments):
-    """One of the three passes, whose result has `rows` and, in each group, `columns`."""
+    """One of the three passes, whose result has `rows` and, in each group, `columns`, and consists of so many shares."""
     for what, shape in (("the images", x_shape), ("the results", y_shape)):
         if shape[0] * shape[1] * shape[2] * shape[3] > MOST:
             raise ValueError(f"{name}: {what} {shape} are more than {MOST:,} numbers; use a smaller batch")
