@@ -24,13 +24,13 @@ from scratchnet.kernels import cuda  # noqa: E402
 # ResNet-50's convolutions: size of the image, C, F, window, stride
 CONVOLUTIONS = [(224, 3, 64, 7, 2), (56, 64, 64, 1, 1), (56, 64, 64, 3, 1), (56, 128, 128, 3, 2), (28, 128, 128, 3, 1),
                 (28, 512, 128, 1, 1), (56, 256, 512, 1, 2), (14, 256, 256, 3, 1), (7, 512, 512, 3, 1)]
-TOLERANCE = 1e-5                                 # ‖ours - PyTorch's‖ / ‖PyTorch's‖, both in float32
+TOLERANCES = {"float32": 1e-5, "tf32": 1e-3}     # ‖ours - PyTorch's‖ / ‖PyTorch's‖
 
 
 def milliseconds(cupy, run, repeats=20):
     """The median time of run() on the device."""
     times = []
-    for repeat in range(repeats + 3):
+    for _ in range(repeats + 3):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
         start.record()
         run()
@@ -44,16 +44,19 @@ class Report:
     """Prints a line for each thing measured, and keeps it as JSON."""
 
     def __init__(self, path):
+        self.precision = "float32"
         self.file = open(path, "w", encoding="utf-8") if path else None
 
     def line(self, what, ours, theirs=None, share=None, error=None):
         words = f"{what:<44} {ours:9.3f} ms"
         words += f"  PyTorch {theirs:9.3f} ms  x{theirs / ours:5.2f}" if theirs else ""
         words += f"  {share[0]:7.1f} {share[2]} = {share[0] / share[1]:4.0%} of {share[1]:.0f}" if share else ""
-        words += f"  error {error:.0e}" + "!" * 10 * (not error < TOLERANCE) if error is not None else ""
+        wrong = error is not None and not error < TOLERANCES[self.precision]
+        words += f"  error {error:.0e}" + "!" * 10 * wrong if error is not None else ""
         print(words, flush=True)
         if self.file:
-            line = {"what": what, "ms": ours, "pytorch_ms": theirs, "share": share, "error": error}
+            line = {"what": what, "precision": self.precision, "ms": ours, "pytorch_ms": theirs, "share": share,
+                    "error": error}
             self.file.write(json.dumps(line) + "\n")
             self.file.flush()
 
@@ -63,19 +66,23 @@ def difference(cupy, torch, ours, theirs):
     return float(cupy.linalg.norm(ours - theirs) / cupy.linalg.norm(theirs))
 
 
-def ceilings(cupy, report):
-    """(GB/s of a copy, TFLOP/s of a float32 product), bytes read and bytes written both counted."""
+def bandwidth_of_a_copy(cupy, report):
+    """GB/s, bytes read and bytes written both counted."""
     x = cupy.random.default_rng(0).standard_normal(2**28, dtype="float32")
     y = cupy.empty_like(x)
-    copy = milliseconds(cupy, lambda: cupy.copyto(y, x))
-    bandwidth = 2 * x.nbytes / copy / 1e6
-    n = 8192
-    a, b = x[:n * n].reshape(n, n), x[n * n:2 * n * n].reshape(n, n)
-    product = milliseconds(cupy, lambda: a @ b)
-    rate = 2 * n**3 / product / 1e9
-    report.line(f"copy of {x.nbytes / 1e9:.1f} GB", copy, share=(bandwidth, bandwidth, "GB/s"))
-    report.line(f"product of {n} x {n} float32", product, share=(rate, rate, "TFLOP/s"))
-    return bandwidth, rate
+    ms = milliseconds(cupy, lambda: cupy.copyto(y, x))
+    bandwidth = 2 * x.nbytes / ms / 1e6
+    report.line(f"copy of {x.nbytes / 1e9:.1f} GB", ms, share=(bandwidth, bandwidth, "GB/s"))
+    return bandwidth
+
+
+def rate_of_a_product(cupy, report, n=8192):
+    """TFLOP/s of cuBLAS in the precision in force."""
+    a, b = cupy.random.default_rng(0).standard_normal((2, n, n), dtype="float32")
+    ms = milliseconds(cupy, lambda: cuda.dense(a, b, None))
+    rate = 2 * n**3 / ms / 1e9
+    report.line(f"product of {n} x {n}", ms, share=(rate, rate, "TFLOP/s"))
+    return rate
 
 
 def streams(cupy, torch, batch, bandwidth, report):
@@ -168,6 +175,18 @@ def lenet(torch):
                          nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
 
 
+def networks(cupy, torch, torchvision, batch, report):
+    """Whole training steps."""
+    small, large = (32, 32, 1), (224, 224, 3)
+    for what, ours, theirs, steps in (
+            ("LeNet-5, a training step of 64", step("lenet5", 64, small, 10), their_step(torch, lenet(torch), 64, small, 10),
+             200),
+            (f"ResNet-50, a training step of {batch}", step("resnet50", batch, large, 1000),
+             their_step(torch, torchvision.models.resnet50(), batch, large, 1000), 10)):
+        report.line(what, wall(cupy, ours, steps), wall(cupy, theirs, steps))
+    print(f"memory held by CuPy: {cupy.get_default_memory_pool().total_bytes() / 2**30:.1f} GiB")
+
+
 def wall(cupy, run, steps):
     """Milliseconds a step by the clock, the host's part included: small networks wait for it."""
     for _ in range(3):
@@ -192,22 +211,19 @@ def main():
     import torch
     import torchvision
 
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     report = Report(args.out)
-    print(f"{words}, CuPy {cupy.__version__}, PyTorch {torch.__version__}, batch {args.batch}, float32")
+    print(f"{words}, CuPy {cupy.__version__}, PyTorch {torch.__version__}, batch {args.batch}")
     with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):           # both in one order, one set of events
-        bandwidth, rate = ceilings(cupy, report)
-        streams(cupy, torch, args.batch, bandwidth, report)
-        for case in CONVOLUTIONS:
-            convolution(cupy, torch, args.batch, case, rate, report)
-        for what, ours, theirs, steps in (
-                ("LeNet-5, a training step of 64", step("lenet5", 64, (32, 32, 1), 10),
-                 their_step(torch, lenet(torch), 64, (32, 32, 1), 10), 200),
-                (f"ResNet-50, a training step of {args.batch}", step("resnet50", args.batch, (224, 224, 3), 1000),
-                 their_step(torch, torchvision.models.resnet50(), args.batch, (224, 224, 3), 1000), 10)):
-            report.line(what, wall(cupy, ours, steps), wall(cupy, theirs, steps))
-            print(f"{'':<44} memory held by CuPy {cupy.get_default_memory_pool().total_bytes() / 2**30:.1f} GiB")
+        streams(cupy, torch, args.batch, bandwidth_of_a_copy(cupy, report), report)
+        for report.precision in TOLERANCES:
+            print(report.precision)
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = report.precision == "tf32"
+            with sn.use_precision(report.precision):
+                rate = rate_of_a_product(cupy, report)
+                for case in CONVOLUTIONS:
+                    convolution(cupy, torch, args.batch, case, rate, report)
+                networks(cupy, torch, torchvision, args.batch, report)
 
 
 if __name__ == "__main__":

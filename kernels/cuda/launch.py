@@ -55,7 +55,7 @@ class Cupy:
 
     def function(self, file, name, macros):
         """A function (grid, block, arguments) that launches the kernel on the current stream."""
-        return _module(file, macros).get_function(name)
+        return _function(file, name, macros)
 
 
 device = Cupy()
@@ -172,6 +172,11 @@ def _number(place, kind):
             raise ValueError(f"{place} is of type {kind}, which {value!r} does not fit into; use a smaller batch")
         return number(value)
     return check
+
+
+@functools.cache
+def _function(file, name, macros):
+    return _module(file, macros).get_function(name)
 
 
 @functools.cache

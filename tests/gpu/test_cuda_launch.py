@@ -144,6 +144,11 @@ def test_a_grid_or_an_array_that_is_too_large_is_refused(on_host):
         launch.each("activation", "tanh_forward", 2**31 - 1, x=x, y=x)
 
 
+def forget():
+    launch._module.cache_clear()
+    launch._function.cache_clear()
+
+
 class FakeCupy:
     """Keeps what RawModule and its kernels are called with."""
 
@@ -168,7 +173,7 @@ DeviceArray.__module__ = "cupy"
 def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     cupy, array = FakeCupy(), x.view(DeviceArray)
     monkeypatch.setattr(launch, "_cupy", lambda: cupy)
-    launch._module.cache_clear()
+    forget()
     for _ in range(2):
         launch.each("bias", "add_bias", x.size, y=array, b=None, C=6, activation=True)
     (code, options), = cupy.compiled                                     # once
@@ -180,7 +185,7 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     assert [int(argument) for argument in arguments[1:]] == [0, x.size, 6, 1]
     launch.each("arithmetic", "add", x.size, x=array, y=array, out=array, scale=0.1)
     assert type(cupy.launched[-1][3][-1]) is np.float32 and cupy.launched[-1][3][-1] == np.float32(0.1)
-    launch._module.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize("tf32", [False, True])
