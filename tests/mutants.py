@@ -23,6 +23,7 @@ from pathlib import Path
 
 import mutants_cuda  # noqa: F401: fills MUTANTS
 import mutants_engine  # noqa: F401
+import mutants_images  # noqa: F401
 import mutants_inference  # noqa: F401
 import mutants_kernels  # noqa: F401
 import mutants_zoo  # noqa: F401

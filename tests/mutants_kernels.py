@@ -105,7 +105,8 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
       'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, apart))", "first = zero"),
      ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
-      "sums[i][j], row"))
+      "sums[i][j], row"),
+     ("lines of a row listed too far apart", "list(range(0, 512, 64))", "list(range(0, 1024, 128))"))
 rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
      ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
@@ -115,7 +116,9 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
-     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"))
+     ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
+     ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
+     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
 rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
@@ -127,10 +130,13 @@ rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_o
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("padding on the left as above", "% tiles[1] * m - margin[1]", "% tiles[1] * m - margin[0]"))
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
-     ("every block of shared tiles begins with the first", "first + start, end - start, m, margin",
-      "start, end - start, m, margin"))
+     ("every block of shared tiles begins with the first", "rows, x, first, count * part", "rows, x, 0, count * part"))
 rows("kernels/cpu/winograd_products.py", "tests/kernels/test_cpu_conv.py::test_forward",
-     ("later channels take the place of the first", "a, V_row, b, out, M_row, c, ask", "a, V_row, b, out, M_row, 0, ask"))
+     ("later channels take the place of the first", "a, depth, b, out, c, ask", "a, depth, b, out, 0, ask"))
+rows("kernels/cpu/winograd_products.py",
+     "tests/kernels/test_cpu_conv.py::test_winograd_of_several_panels_blocks_and_parts_of_sums",
+     ("later tiles take the place of the first", "adds + chunk)", "adds)"),
+     ("a narrow last panel in rows of whole ones", "row * min(width, channels - first)", "row * width"))
 rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forward[Winograd 4, clipped tiles]",
      ("the partner of a row equal to it", "fadd(agreed, other), v.builder.fsub(agreed, other)",
       "fadd(agreed, other), v.builder.fadd(agreed, other)"))
@@ -167,7 +173,7 @@ rows("kernels/cpu/lanes_tiles.py", "tests/kernels/test_cpu_windows.py::test_conv
       "return self.load(pointer, 0)"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_and_its_gradients",
      ("x read as its transpose in dw", "_multiply(x, 1, IN,", "_multiply(x, len(x), 1,"),
-     ("w not transposed in dx", "transpose(w), memory", "w, memory"))
+     ("w not transposed in dx", "as_chwn(w), memory", "w, memory"))
 rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_of_weights_that_no_cache_holds",
      ("the last columns of a part lost", "p_last = column * P // column_parts, (column + 1) * P // column_parts\n        for m",
       "p_last = column * P // column_parts, (column + 1) * P // column_parts - 1\n        for m"),
@@ -193,26 +199,6 @@ rows("kernels/cpu/bias.py",
       "            block[j] += gradient",
       "gradient = float32(0) if y[at + j] <= float32(0) else dy[at + j]\n            dz[at + j] = gradient\n"
       "            block[j] += dy[at + j]"))
-CHWN = "tests/kernels/test_cpu_chwn.py"
-rows("kernels/cpu/bias.py", CHWN + "::test_sums_for_a_bias",
-     ("parts that overlap", "part * length // parts, c * length", "max(0, part - 1) * length // parts, c * length"),
-     ("the last line of a row lost", "range(start, min(last, start + BLOCK * LANES), LANES)",
-      "range(start, min(last, start + BLOCK * LANES) - LANES + 1, LANES)"))
-rows("kernels/cpu/chwn.py", CHWN,
-     ("any transpose passes", "not x.flags.c_contiguous and x.transpose(TURN).flags.carray", "not x.flags.c_contiguous"),
-     ("the order of the first of two arrays", "if is_chwn(arrays[-1])", "if is_chwn(arrays[0])"),
-     ("images behind the last whole vector lost", "for n in range(whole, N)", "for n in range(N, N)"),
-     ("a stage of the transpose mirrored", "for move in (0, half)", "for move in (half, 0)"))
-rows("kernels/cpu/conv_images.py", CHWN,
-     ("the window's last row inside the image lost", "(H - 1 + top - oh) // dilation + 1", "(H - 2 + top - oh) // dilation + 1"),
-     ("columns outside the image are read", "return 1 if v_last - v == KW else u_last - u", "return 1"),
-     ("rows that do not see all of the window summed as if they did", "if u == 0 and u_last == KH", "if True"),
-     ("dx with the padding of y", "dilation[axis] * (w.shape[axis] - 1) - padding[axis][0]", "padding[axis][0]"),
-     ("the pieces of a row start alike", "corner + p, flat_y", "corner, flat_y"),
-     ("no activation", "if activation != NONE", "if False"),
-     ("strides are ignored", "tuple(strides) == (1, 1)", "True"))
-rows("scratchnet/layers/checks.py", CHWN,
-     ("layers of one's own receive any order", "layer.takes_images_innermost and", "True and"))
 rows("kernels/cpu/max_pool.py", "tests/kernels/test_cpu_windows.py::test_max_pooling_and_its_gradient",
      ("padding can win",
       "                            _keep_larger(x[n, ih, iw], ih * W + iw, best, winner)",
@@ -251,8 +237,8 @@ rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_ba
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
      ("the last, shorter row of lanes lost",
-      "in prange((x.size + lanes - 1) // lanes):\n        values, results = x[row",
-      "in prange(x.size // lanes):\n        values, results = x[row"),
+      "in prange((x.size + lanes - 1) // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row"),
      ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
       "affine(values[j], mean[j], scale[j], shift[j])"))
 rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",

@@ -11,7 +11,6 @@ from .exponential import exp
 from .exponential import tanh as tanh_of
 
 
-
 @light_kernel
 def _relu(x, slope, max_value, threshold, y):
     slope, max_value, threshold = float32(slope), float32(max_value), float32(threshold)

@@ -1,73 +1,89 @@
 """Arrays with the images innermost in memory: where there are few channels, a vector holds a pixel of 16 images instead.
 
 Their shape is (N, H, W, C) as that of all others; only their strides tell that they lie as (C, H, W, N), the order of
-cuda-convnet (Krizhevsky, Sutskever, Hinton 2012). The convolutions of few channels (`conv_images.py`) make them, pools and
-activations hand them on, since those treat images and channels alike or do not look at either; all others receive copies,
-and NumPy does not mind.
+cuda-convnet (Krizhevsky, Sutskever, Hinton 2012); rows (N, C) lie as (C, N). The convolutions of few channels
+(`conv_images.py`) make them, pools, activations and small dense layers (`dense_images.py`) hand them on; all others receive
+copies, and NumPy does not mind.
 """
+from math import prod
+
 import numpy
 from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
 from . import memory
-from .compile import behaved, light_kernel
+from .compile import behaved, helper, light_kernel
 from .tile import INT, LANES, Vectors
 
-TURN = 3, 1, 2, 0                                # swaps images and channels, there and back
+def turn(x):
+    """A view of x with images and channels in each other's place: there, and back."""
+    return x.transpose(3, 1, 2, 0) if x.ndim == 4 else x.T
 
 
 def is_chwn(x):
-    """Whether x (N, H, W, C) lies in memory as (C, H, W, N), and not also as (N, H, W, C)."""
-    return x.ndim == 4 and not x.flags.c_contiguous and x.transpose(TURN).flags.carray
+    """Whether x (N, H, W, C) lies in memory as (C, H, W, N), or (N, C) as (C, N), and not also as its axes say."""
+    return x.ndim in (2, 4) and not x.flags.c_contiguous and turn(x).flags.carray
 
 
 def empty(shape):
     """An uninitialised array (N, H, W, C) that lies as (C, H, W, N)."""
     N, H, W, C = shape
-    return memory.empty((C, H, W, N)).transpose(TURN)
+    return turn(memory.empty((C, H, W, N)))
 
 
 def as_chwn(x):
-    """x (N, H, W, C) as a C-contiguous array (C, H, W, N): a view where it lies so, else a copy."""
+    """x (N, H, W, C) as a C-contiguous array (C, H, W, N), or (N, C) as (C, N): a view where it lies so, else a copy."""
     if is_chwn(x):
-        return x.transpose(TURN)
+        return turn(x)
     x = behaved(x)
-    N, H, W, C = x.shape
-    turned = memory.empty((C, H, W, N))
+    N, P, C = len(x), prod(x.shape[1:-1]), x.shape[-1]
+    turned = memory.empty((C, *x.shape[1:-1], N))
     if x.size:
-        _exchange(x.reshape(N, H * W, C), turned.reshape(C, H * W, N), 0)
+        _exchange(x.reshape(N, P, C), turned.reshape(C, P, N), 0)
     return turned
 
 
 def images_innermost(x):
     """x (N, H, W, C) itself or a copy of it, lying as (C, H, W, N)."""
-    return as_chwn(x).transpose(TURN)
+    return turn(as_chwn(x))
 
 
 def contiguous(x):
     """x itself if it is C-contiguous, else such a copy; what `behaved` does too, but not as fast for images innermost."""
     if not is_chwn(x):
         return behaved(x)
-    N, H, W, C = x.shape
-    copy = memory.empty((N, H, W, C))
-    _exchange(copy.reshape(N, H * W, C), x.transpose(TURN).reshape(C, H * W, N), 1)
+    N, P, C = len(x), prod(x.shape[1:-1]), x.shape[-1]
+    copy = memory.empty(x.shape)
+    _exchange(copy.reshape(N, P, C), turn(x).reshape(C, P, N), 1)
     return copy
 
 
-def transpose(w):
-    """wᵀ, a copy, of a C-contiguous matrix."""
-    rows, columns = w.shape
-    turned = memory.empty((columns, rows))
-    _exchange(w.reshape(rows, 1, columns), turned.reshape(columns, 1, rows), 0)
-    return turned
+def flatten(x):
+    """x (N, H, W, C) -> (N, H·W·C), the images innermost if they are so in x."""
+    N, H, W, C = x.shape
+    if not is_chwn(x):
+        return contiguous(x).reshape(N, H * W * C)
+    rows = memory.empty((H * W, C, N))
+    rows[...] = turn(x).reshape(C, H * W, N).swapaxes(0, 1)
+    return rows.reshape(H * W * C, N).T
+
+
+def flatten_backward(dy, x_shape):
+    """dy (N, H·W·C) -> (N, H, W, C), the images innermost if they are so in dy."""
+    N, H, W, C = x_shape
+    if not is_chwn(dy):
+        return contiguous(dy).reshape(x_shape)
+    dx = memory.empty((C, H, W, N))
+    dx.reshape(C, H * W, N)[...] = dy.T.reshape(H * W, C, N).swapaxes(0, 1)
+    return turn(dx)
 
 
 def in_one_order(*arrays):
     """The arrays, all of one shape, C-contiguous in one order of their axes, that of the last; and what puts the axes of a
     result back."""
     if is_chwn(arrays[-1]):
-        return [as_chwn(x) for x in arrays], lambda y: y.transpose(TURN)
+        return [as_chwn(x) for x in arrays], turn
     return [contiguous(x) for x in arrays], lambda y: y
 
 
@@ -93,28 +109,34 @@ def _transpose(context, rows, columns):
     return types.void(types.intp, types.intp), generate
 
 
+@helper
+def exchange_columns(x, y, first, back):
+    """y[c, p, n] = x[n, p, c], or `back`, x from y, for LANES numbers (p, c) of each image, or as many as there are left."""
+    N, P, C = x.shape
+    width, x_at, y_at = P * C, x.ctypes.data, y.ctypes.data
+    count = min(LANES, width - first)
+    rows, columns = numpy.empty(LANES, numpy.int64), numpy.empty(LANES, numpy.int64)
+    rows_at, columns_at = rows.ctypes.data, columns.ctypes.data
+    whole = N // LANES * LANES if count == LANES else 0
+    for n in range(0, whole, LANES):
+        for i in range(LANES):
+            rows[i] = x_at + 4 * ((n + i) * width + first)
+            columns[i] = y_at + 4 * (((first + i) % C * P + (first + i) // C) * N + n)
+        if back:
+            _transpose(columns_at, rows_at)
+        else:
+            _transpose(rows_at, columns_at)
+    for q in range(first, first + count):
+        for n in range(whole, N):
+            if back:
+                x[n, q // C, q % C] = y[q % C, q // C, n]
+            else:
+                y[q % C, q // C, n] = x[n, q // C, q % C]
+
+
 @light_kernel
 def _exchange(x, y, back):
     """y[c, p, n] = x[n, p, c], or `back`, x from y, in squares of vectors."""
-    N, P, C = x.shape
-    width, x_at, y_at = P * C, x.ctypes.data, y.ctypes.data
+    width = x.shape[1] * x.shape[2]
     for block in prange((width + LANES - 1) // LANES):
-        first = block * LANES
-        count = min(LANES, width - first)
-        rows, columns = numpy.empty(LANES, numpy.int64), numpy.empty(LANES, numpy.int64)
-        rows_at, columns_at = rows.ctypes.data, columns.ctypes.data
-        whole = N // LANES * LANES if count == LANES else 0
-        for n in range(0, whole, LANES):
-            for i in range(LANES):
-                rows[i] = x_at + 4 * ((n + i) * width + first)
-                columns[i] = y_at + 4 * (((first + i) % C * P + (first + i) // C) * N + n)
-            if back:
-                _transpose(columns_at, rows_at)
-            else:
-                _transpose(rows_at, columns_at)
-        for q in range(first, first + count):
-            for n in range(whole, N):
-                if back:
-                    x[n, q // C, q % C] = y[q % C, q // C, n]
-                else:
-                    y[q % C, q // C, n] = x[n, q // C, q % C]
+        exchange_columns(x, y, block * LANES, back)

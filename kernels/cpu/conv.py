@@ -11,10 +11,11 @@ import numpy
 from ..shapes import output_size
 from . import conv_images, conv_planes, memory, winograd
 from .activation import ACTIVATIONS
+from .bias import activation_and_bias_backward
 from .chwn import contiguous, images_innermost
 from .compile import behaved
 from .conv_weights import gather_weights
-from .gather import gather, pack, pack_bias, turn
+from .gather import gather, pack, pack_bias, pack_turned, turn
 from .pad import pad2d
 from .tile import FEW_DEEP, LANES
 from .winograd_weights import backward_weights
@@ -115,15 +116,15 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     dx = memory.zeros(x_shape) if untouched else memory.empty(x_shape)
     if not dy.size or not dx.size:
         return dx
-    bias, turned = pack_bias(None, C, groups), turn(w, groups)
+    bias = pack_bias(None, C, groups)
     m = winograd.tile_size(dy.shape, x_shape, strides, dilation, groups, (KH, KW))
     if m:
-        return winograd.convolve(dy, winograd.filters(turned, m), bias, None, dx, m,
+        return winograd.convolve(dy, winograd.filters(turn(w), m), bias, None, dx, m,
                                  (2 - padding[0][0], 2 - padding[1][0]))
     for a, b, (rows, columns, numbers) in phases:
         if len(numbers):
             grid = (N, -(-(H - a) // strides[0]), -(-(W - b) // strides[1]))
-            gather(dy, pack(turned, KH * KW - 1 - numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
+            gather(dy, pack_turned(w, numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
                    (H, W, C, strides[0], a, strides[1], b), F // groups, groups)
     return dx
 
@@ -147,3 +148,15 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
         x, KW, CG, origin = padded(x, padding), 1, KW * CG, (0, 0)
     rows, columns, _ = first_taps((KH, KW), dilation, origin)
     return gather_weights(x, dy, (rows, columns), dy.shape[:3], (*x.shape[1:], *strides), CG, groups).reshape(w_shape)
+
+
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+    """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x are
+    used for the activation and for dw only."""
+    if needs[1] and conv_images.suits(x_shape, w.shape, strides, groups):
+        dx, dw, db = conv_images.conv2d_backward(dy, y, x, w, padding, dilation, activation, needs[0])
+        return dx, dw, db if needs[2] else None
+    window = strides, padding, dilation, groups
+    dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
+    dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
+    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db

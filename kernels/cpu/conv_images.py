@@ -7,7 +7,8 @@ row is a matrix product (F, K) @ (K, OW·N) whose second factor is read in place
 fills the vectors for LeNet's 1, 6 and 16 channels, where libraries that pad channels to a vector leave most lanes idle. Near
 the left and the right edge some window columns fall outside: such pixels are segments of their own.
 
-The gradient of x is the same convolution of dy with the weights turned round; that of w is made of dot products of runs.
+The gradient of x is the same convolution of dy with the weights turned round; that of w is made of dot products of runs, in
+the pass that makes the gradient before the activation and sums it for the bias.
 """
 from functools import lru_cache
 
@@ -17,11 +18,9 @@ from numpy import float32
 
 from ..shapes import output_size
 from . import chwn, memory, threads
-from .bias import NONE, RELU, TANH
-from .column_sums import add_parts
+from .bias import NONE, NUMBER, activate, run_gradient
+from .column_sums import LANES as LINE
 from .compile import behaved, helper, kernel
-from .exponential import tanh
-from .gather import turn as turned
 from .gemm import add_dots, add_product
 from .tile import LANES, WIDTH
 from .windows import fill
@@ -83,17 +82,6 @@ def _elements(turn, u, u_last, v, v_last, KW, C):
     return ((u + turn) * KW + v) * C, ((u + turn) * KW + v_last) * C
 
 
-@helper
-def _activate(y, activation):
-    """y = its activation, in place."""
-    if activation == RELU:
-        for i in range(y.size):
-            y[i] = float32(0) if y[i] < float32(0) else y[i]
-    elif activation == TANH:
-        for i in range(y.size):
-            y[i] = tanh(y[i])
-
-
 @kernel
 def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
     C, H, W, N = x.shape
@@ -117,20 +105,26 @@ def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
             if activation != NONE:
                 for f in range(F):
                     first = f * OH * OW * N + out + p
-                    _activate(flat_y[first:first + P], activation)
+                    activate(flat_y[first:first + P], activation)
 
 
 @kernel
-def _weights(dy, x, totals, origin, dilation, starts, segments, window):
-    """totals[part] (K, F) = each thread's own sum over some output rows, in an order that is fixed."""
+def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segments, window):
+    """totals[part], zeros at first: each thread's own sums over some output rows, in a fixed order: (K, F) of dw, (F,) of db.
+
+    dz: the gradient before the activation, made here; it is dy where there is none."""
     C, H, W, N = x.shape
     F, OH, OW, _ = dy.shape
     KH, KW = window
-    flat_x, flat_dy, flat_totals = x.reshape(x.size), dy.reshape(dy.size), totals.reshape(totals.size)
+    flat_x, flat_dy, flat_y, flat_dz = x.reshape(x.size), dy.reshape(dy.size), y.reshape(y.size), dz.reshape(dz.size)
+    flat_totals = totals.reshape(totals.size)
     parts, K = totals.shape[0], KH * KW * C
     for part in prange(parts):
-        own, last = part * K * F, (part + 1) * OH // parts
-        fill(flat_totals, own, K * F, float32(0))
+        own, last = part * (K + 1) * F, (part + 1) * OH // parts
+        line = numpy.empty(LINE, numpy.float32)
+        for f in range(F):
+            totals[part, K * F + f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
+                                                   (f * OH + last) * OW * N, line)
         for piece in range(segments.shape[0]):
             ow, end, v, v_last = segments[piece]
             P = (end - ow) * N
@@ -145,7 +139,7 @@ def _weights(dy, x, totals, origin, dilation, starts, segments, window):
                 corner, out = ((oh - origin[0]) * W + ow - origin[1]) * N, (oh * OW + ow) * N
                 for turn in range(_turns(u, u_last, v, v_last, KW)):
                     k, k_last = _elements(turn, u, u_last, v, v_last, KW, C)
-                    add_dots(flat_x, starts[k:k_last], corner, W * N, flat_dy, out, OH * OW * N, OW * N, flat_totals,
+                    add_dots(flat_x, starts[k:k_last], corner, W * N, flat_dz, out, OH * OW * N, OW * N, flat_totals,
                              own + k * F, F, k_last - k, F, P, lines)
                 oh += lines
 
@@ -160,7 +154,7 @@ def _correlate(x, w, bias, shape, origin, dilation, activation=NONE):
     KH, KW, _, _ = w.shape
     y = chwn.empty(shape)
     if y.size:
-        _convolve(chwn.as_chwn(x), w, bias, y.transpose(chwn.TURN), origin, dilation, _starts(x.shape, (KH, KW), dilation),
+        _convolve(chwn.as_chwn(x), w, bias, chwn.turn(y), origin, dilation, _starts(x.shape, (KH, KW), dilation),
                   _segments(x.shape[2], shape[2], KW, origin[1], dilation[1], _cuts(shape[1])), activation)
     return y
 
@@ -170,25 +164,36 @@ def conv2d(x, w, b, padding, dilation, activation=None):
     w, bias = behaved(w), memory.zeros(w.shape[3]) if b is None else behaved(b)
     OH, OW = (output_size(x.shape[1 + axis], w.shape[axis], 1, padding[axis], dilation[axis]) for axis in range(2))
     return _correlate(x, w, bias, (len(x), OH, OW, w.shape[3]), (padding[0][0], padding[1][0]), tuple(dilation),
-                      {None: NONE, "relu": RELU, "tanh": TANH}[activation])
+                      NUMBER[activation])
 
 
 def conv2d_backward_data(dy, w, x_shape, padding, dilation):
     """dx = dy convolved with the weights turned by 180 degrees.  dy (N, OH, OW, F) -> dx (N, H, W, C), images innermost."""
-    w = behaved(w)
     origin = tuple(dilation[axis] * (w.shape[axis] - 1) - padding[axis][0] for axis in range(2))
-    return _correlate(dy, turned(w), memory.zeros(w.shape[2]), x_shape, origin, tuple(dilation))
+    turned = numpy.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
+    return _correlate(dy, turned, memory.zeros(w.shape[2]), x_shape, origin, tuple(dilation))
 
 
 def conv2d_backward_weights(dy, x, w_shape, padding, dilation):
     """dw[u, v, c, f] = Σ over all pixels and images.  dy (N, OH, OW, F), x (N, H, W, C) -> dw (KH, KW, C, F)."""
-    KH, KW, _, _ = w_shape
-    OH, OW = dy.shape[1:3]
-    dw = memory.zeros(w_shape)
+    return _sums(dy, None, x, w_shape, padding, dilation, None)[1]
+
+
+def _sums(dy, y, x, w_shape, padding, dilation, activation):
+    """dz (F, OH, OW, N), the gradient before the activation, and with it dw and db, in one pass."""
+    KH, KW, C, F = w_shape
+    dy = chwn.as_chwn(dy)
+    y, dz = (dy, dy) if activation is None else (chwn.as_chwn(y), memory.empty(dy.shape))
+    totals = memory.zeros((threads.chunks(dy.shape[1]), (KH * KW * C + 1) * F))
     if dy.size:
-        totals = memory.empty((threads.chunks(OH), *w_shape))
-        _weights(chwn.as_chwn(dy), chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]), tuple(dilation),
-                 _starts(x.shape, (KH, KW), tuple(dilation)), _segments(x.shape[2], OW, KW, padding[1][0], dilation[1], 1),
-                 (KH, KW))
-        add_parts(totals, dw)
-    return dw
+        _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]), tuple(dilation),
+                 _starts(x.shape, (KH, KW), tuple(dilation)),
+                 _segments(x.shape[2], dy.shape[2], KW, padding[1][0], dilation[1], 1), (KH, KW))
+    total = totals.sum(axis=0)                   # of few numbers
+    return dz, total[:-F].reshape(w_shape), total[-F:]
+
+
+def conv2d_backward(dy, y, x, w, padding, dilation, activation, needs_dx):
+    """dx or None, dw and db of y = activation(conv2d(x, w, b))."""
+    dz, dw, db = _sums(dy, y, x, w.shape, padding, dilation, activation)
+    return conv2d_backward_data(chwn.turn(dz), w, x.shape, padding, dilation) if needs_dx else None, dw, db

@@ -11,7 +11,8 @@ from numpy import float32
 from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
-from .tile import DEEP, FEW_DEEP, SPAN, columns_tile, copy_panel_row, copy_piece_row, few_columns_tile
+from .tile import (DEEP, FEW_DEEP, SPAN, copy_panel_row, copy_piece_row, few_fetching_columns_tile,
+                   fetching_columns_tile)
 
 PIXELS = 400                                     # of a block: a panel of them is 18 KB
 CACHED = 384 * 1024                              # floats of x and dy in a block: 1 MB
@@ -68,22 +69,39 @@ def _copy_pieces(pieces, x, places, first, depth):
 
 
 @helper
-def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, edge):
-    """out (depth, columns) += all pieces times one panel."""
+def _comes_later(later, dy, dy_bytes, x, x_bytes, pairs):
+    """later = (address, bytes, address, bytes, done, step) of what the next block will copy: of dy, of x, how much of both
+    is fetched, and how much of it in each of so many pairs of a tile's steps, a cache line or less."""
+    later[0], later[1], later[2], later[3], later[4] = dy, dy_bytes, x, x_bytes, 0
+    later[5] = min(64, (dy_bytes + x_bytes) // pairs + 1)
+
+
+@helper
+def _next_of(later, pixels):
+    """(address, step) of what a tile over so many pixels is to fetch."""
+    done = later[4]
+    later[4] += pixels // 2 * later[5]
+    return later[0] + done if done < later[1] else later[2] + done - later[1], later[5]
+
+
+@helper
+def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, edge, later):
+    """out (depth, columns) += all pieces times one panel. later: as _comes_later has it."""
     b = panels.ctypes.data + 4 * panel * pixels * SPAN
     for first in range(0, depth, DEEP):
         a, left = pieces.ctypes.data + 4 * first * pixels, depth - first
+        ask, step = _next_of(later, pixels)
         if left >= DEEP and columns == SPAN:
-            columns_tile(pixels, a, DEEP, b, SPAN, out.ctypes.data + 4 * (out_at + first * F), F)
+            fetching_columns_tile(pixels, a, DEEP, b, SPAN, out.ctypes.data + 4 * (out_at + first * F), F, ask, step)
             continue
         for i in range(0, min(left, DEEP), FEW_DEEP):
             at = out_at + (first + i) * F
             if left - i >= FEW_DEEP and columns == SPAN:
-                few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, out.ctypes.data + 4 * at, F)
+                few_fetching_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, out.ctypes.data + 4 * at, F, ask, step)
                 continue
             for j in range(FEW_DEEP * SPAN):
                 edge[j] = 0
-            few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, edge.ctypes.data, SPAN)
+            few_fetching_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, edge.ctypes.data, SPAN, ask, step)
             for k in range(min(FEW_DEEP, left - i)):
                 for j in range(columns):
                     out[at + k * F + j] += edge[k * SPAN + j]
@@ -93,6 +111,7 @@ def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, 
 def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, splits, panels, pieces, totals):
     """totals[part] (taps, depth, F): each task sums part of the lines, the image rows of dy, for part of the taps."""
     N, QH, QW = sizes
+    H, W, C, down, _ = source
     parts, _, _, F = totals.shape
     FG, taps = F // groups, tap_rows.size
     flat, size = totals.reshape(totals.size), taps * depth * F
@@ -102,9 +121,14 @@ def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, 
         for i in range(part * size + first_tap * depth * F, part * size + last_tap * depth * F):
             flat[i] = 0
         edge, places = numpy.empty(FEW_DEEP * SPAN, numpy.float32), numpy.empty(lines * QW, numpy.int64)
+        later = numpy.empty(6, numpy.int64)
         end = N * QH * (part + 1) // parts
         for first in range(N * QH * part // parts, end, lines):
             pixels = min(lines, end - first) * QW
+            follower, tiles = first + lines, -(-depth // DEEP) * -(-FG // SPAN) * groups * (last_tap - first_tap)
+            _comes_later(later, dy.ctypes.data + 4 * follower * QW * F, 4 * pixels * F,
+                         x.ctypes.data + 4 * (follower // QH * H + follower % QH * down) * W * C,
+                         4 * pixels // QW * down * W * C, max(1, tiles * (pixels // 2)))
             for group in range(groups):
                 _copy_panels(panels[task], dy, first * QW * F + group * FG, pixels, F, FG)
                 for tap in range(first_tap, last_tap):
@@ -113,7 +137,7 @@ def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, 
                     at = part * size + tap * depth * F + group * FG
                     for panel in range((FG + SPAN - 1) // SPAN):
                         _add_product(pieces[task], panels[task], panel, pixels, depth, flat, at + panel * SPAN, F,
-                                     min(SPAN, FG - panel * SPAN), edge)
+                                     min(SPAN, FG - panel * SPAN), edge, later)
 
 
 def gather_weights(x, dy, taps, sizes, source, depth, groups=1):

@@ -1,9 +1,11 @@
-"""The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns."""
+"""The fully connected layer: the products of `gemm.py`, cut among the threads by rows, or for few rows by columns. Rows that
+lie with the images innermost go to `dense_images.py`."""
 from numba import prange
 from numpy import float32
 
-from . import memory, threads
-from .chwn import transpose
+from . import dense_images, memory, threads
+from .bias import NONE, NUMBER, activate, activation_and_bias_backward
+from .chwn import as_chwn, contiguous
 from .compile import behaved, kernel
 from .gemm import add_dots, add_product
 from .windows import fill, row_starts
@@ -13,8 +15,9 @@ CACHED = 2 ** 18                                 # floats of a matrix that does 
 
 
 @kernel
-def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts, depth):
-    """out = A b + bias.  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M, P); `depth` rows of b at a time."""
+def _product(a, row_step, step, b, b_rows, bias, activation, out, row_parts, column_parts, depth):
+    """out = activation(A b + bias).  A (M, K) flat in any order, b (K, P) flat, bias (P,), out (M, P); `depth` rows of b at a
+    time."""
     (M, P), K = out.shape, b_rows.size
     flat_out = out.reshape(out.size)
     for part in prange(row_parts * column_parts):
@@ -29,6 +32,9 @@ def _product(a, row_step, step, b, b_rows, bias, out, row_parts, column_parts, d
             for k in range(0, K, depth):
                 add_product(a, m * row_step + k * step, row_step, step, b, b_rows[k:k + depth], p, flat_out, m * P + p, P,
                             rows, min(depth, K - k), p_last - p)
+            if activation != NONE:
+                for i in range(m, m + rows):
+                    activate(out[i, p:p_last], activation)
 
 
 @kernel
@@ -46,13 +52,14 @@ def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
         add_dots(a, a_rows, m * K, 0, b, p * K, K, 0, flat_out, m * P + p, P, m_last - m, p_last - p, K, 1)
 
 
-def _multiply(a, row_step, step, b, bias, out):
-    """out = A b + bias, cut among the threads by rows; or, where b is large, by columns, so that each reads its part of b,
-    some rows at a time, from one end to the other: else each row would be on another page of memory."""
+def _multiply(a, row_step, step, b, bias, out, activation=NONE):
+    """out = activation(A b + bias), cut among the threads by rows; or, where b is large, by columns, so that each reads its
+    part of b, some rows at a time, from one end to the other: else each row would be on another page of memory."""
     (M, P), K = out.shape, len(b)
     large = b.size > CACHED and P >= 64 * threads.threads()
     parts = (1, threads.threads()) if large else _parts(M, P)
-    _product(a.reshape(-1), row_step, step, b.reshape(-1), row_starts(K, P), bias, out, *parts, 32 if large else max(1, K))
+    depth = 32 if large else max(1, K)
+    _product(a.reshape(-1), row_step, step, b.reshape(-1), row_starts(K, P), bias, activation, out, *parts, depth)
 
 
 def _parts(M, P):
@@ -61,23 +68,25 @@ def _parts(M, P):
     return row_parts, (threads.chunks(P, 64) if row_parts == 1 else 1)
 
 
-def dense(x, w, b):
-    """y = x w + b.  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
-    x, w = behaved(x), behaved(w)
+def dense(x, w, b, activation=None):
+    """y = activation(x w + b), for None, "relu" or "tanh".  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
+    if dense_images.suits(x, w):
+        return dense_images.dense(x, w, b, activation)
+    x, w = contiguous(x), behaved(w)
     N, (IN, OUT) = len(x), w.shape
     bias = memory.zeros(OUT) if b is None else behaved(b)
     y = memory.empty((N, OUT))                   # (N, OUT) = (N, IN) @ (IN, OUT)
-    _multiply(x, IN, 1, w, bias, y)
+    _multiply(x, IN, 1, w, bias, y, NUMBER[activation])
     return y
 
 
 def dense_backward_data(dy, w):
     """dx = dy wᵀ."""
-    dy, w = behaved(dy), behaved(w)
+    dy, w = contiguous(dy), behaved(w)
     (N, OUT), IN = dy.shape, len(w)
     dx = memory.empty((N, IN))                   # (N, IN) = (N, OUT) @ (OUT, IN)
     if dx.size and w.size <= CACHED:
-        _multiply(dy, OUT, 1, transpose(w), memory.zeros(IN), dx)
+        _multiply(dy, OUT, 1, as_chwn(w), memory.zeros(IN), dx)
     elif dx.size:                                # a copy of w would be read and written too
         _product_of_transpose(dy.reshape(-1), row_starts(N, OUT), w.reshape(-1), dx, 1, threads.chunks(IN))
     return dx
@@ -85,8 +94,18 @@ def dense_backward_data(dy, w):
 
 def dense_backward_weights(dy, x):
     """dw = xᵀ dy: each weight sums over the batch."""
-    dy, x = behaved(dy), behaved(x)
+    dy, x = contiguous(dy), contiguous(x)
     IN, OUT = x.shape[1], dy.shape[1]
     dw = memory.empty((IN, OUT))                 # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
     _multiply(x, 1, IN, dy, memory.zeros(OUT), dw)
     return dw
+
+
+def dense_backward(dy, y, x, w, activation, needs):
+    """dx, dw and db of y = activation(x w + b), None for those that `needs` does not name: three flags. y and x are used
+    for the activation and for dw only."""
+    if needs[1] and dense_images.suits(x, w):
+        dx, dw, db = dense_images.dense_backward(dy, y, x, w, activation, needs[0])
+        return dx, dw, db if needs[2] else None
+    dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
+    return dense_backward_data(dz, w) if needs[0] else None, dense_backward_weights(dz, x) if needs[1] else None, db

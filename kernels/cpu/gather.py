@@ -6,7 +6,9 @@ outside, and `tile.py` reads the rows there.
 
 Blocks of output pixels small enough for the L2 cache are the tasks; where there are few, as in the small maps of one
 image, their columns are split too. Within one, a panel of b (WIDTH columns, some CHUNK rows) stays in the L1 cache while
-the block's tiles pass by. Sums are cut at CHUNK products, because rounding grows with how many numbers a sum runs over.
+the block's tiles pass by. What a cache has is multiplied at the tile's own speed, 0.87 of the ceiling, whatever the
+distance of its rows; all else is fetched by the tile before, a few lines at a time. Sums are cut at CHUNK products,
+because rounding grows with how many numbers a sum runs over.
 """
 from functools import lru_cache
 
@@ -16,12 +18,14 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
-from .tile import (FEW_ROWS, LANES, LONG, ROWS, WIDTH, few_rows_tile, half_rows_tile, long_rows_tile, narrow_rows_tile,
-                   rows_tile)
+from .tile import (FETCHES, FEW_ROWS, LANES, LONG, ROWS, WIDTH, fetching_rows_tile, few_rows_tile, half_rows_tile,
+                   list_lines, long_rows_tile, narrow_rows_tile, rows_tile)
 
 BLOCK = 32 * ROWS                                # output pixels of a task
 CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
 CHUNK = 128                                      # rows of b at once: with WIDTH columns 32 KB
+LINE = 16                                        # floats of a cache line
+Y_LINES = -(-WIDTH // LINE)                      # of a panel's columns in y
 _zeros = numpy.zeros(4096, numpy.float32)        # what taps outside the image read
 
 
@@ -53,26 +57,44 @@ def _addresses(table, places, x, zeros, taps, first, count, height, grid, source
 
 
 @helper
-def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns):
-    """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps."""
-    table_at, inits_at, outs_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data
+def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, inits, outs, floor, columns, is_first, is_new,
+           lines):
+    """All tiles of a block for one panel and one chunk of the sum, whose first tap is `tap` of the table's all_taps.
+
+    Each fetches what the next one needs and no cache has: y and init in the first chunk of a sum (is_first), x for the
+    first panel (is_new). lines: room for the addresses."""
+    table_at, inits_at, outs_at, lines_at = table.ctypes.data, inits.ctypes.data, outs.ctypes.data, lines.ctypes.data
     tiles, size, pairs = (count + height - 1) // height, 4 * taps * depth * WIDTH, taps * (depth // 2)
     ask_step = min(64, size // (tiles * max(1, pairs)))
     for t in range(tiles):
         ask = b + size + t * pairs * ask_step    # what comes next of b, while this is in use
         left, at, row = min(ROWS, count - t * ROWS), table_at + 8 * (t * all_taps + tap) * height, 8 * t * height
         if height == LONG:
-            long_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
+            long_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step,
+                           lines_at)
         elif columns <= LANES:
-            narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
+            narrow_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step,
+                             lines_at)
         elif columns <= 2 * LANES:
-            half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
+            half_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step,
+                           lines_at)
         elif left > 2 * FEW_ROWS and count > ROWS + FEW_ROWS:
-            rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step)
+            if t + 1 == tiles or not is_first and not is_new:
+                rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step,
+                          lines_at)
+                continue
+            follower = row + 8 * ROWS
+            if is_first:
+                list_lines(outs_at + follower, 0, Y_LINES, lines_at)
+                list_lines(inits_at + follower, 0, Y_LINES, lines_at + 8 * ROWS * Y_LINES)
+            if is_new and taps == 1:
+                list_lines(at + 8 * all_taps * ROWS, 4 * skip, depth // LINE, lines_at + 16 * ROWS * Y_LINES)
+            fetching_rows_tile(at, taps, skip, depth, b, WIDTH, bias, inits_at + row, outs_at + row, floor, ask, ask_step,
+                               lines_at)
         else:
             for few in range(0, 8 * left, 8 * FEW_ROWS):
                 few_rows_tile(at + few, taps, skip, depth, b, WIDTH, bias, inits_at + row + few, outs_at + row + few,
-                              floor, ask, ask_step)
+                              floor, ask, ask_step, lines_at)
 
 
 @kernel
@@ -98,6 +120,7 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
         # The rows of a panel that has not all its columns in y, and one for rows behind the block.
         edge = numpy.empty((rows + 1) * WIDTH, numpy.float32)
         edge_at = edge.ctypes.data
+        lines = numpy.full(FETCHES * CHUNK // 2, zeros_at)
         _addresses(table, places, x_at + 4 * group * depth, zeros_at, (tap_rows, tap_columns), first, count, height, grid,
                    source, target)
         for panel in range(panels * split // splits, panels * (split + 1) // splits):
@@ -123,7 +146,8 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
                     _tiles(table, taps, height, count, tap, min(taps_at_once, taps - tap), skip,
                            min(depth_at_once, depth - skip), b_at + 4 * at,
                            bias_at + 4 * (group * panels + panel) * WIDTH if is_first else zeros_at,
-                           inits if is_first else outs, outs, float32(floor) if is_last else float32(-numpy.inf), columns)
+                           inits if is_first else outs, outs, float32(floor) if is_last else float32(-numpy.inf), columns,
+                           is_first, panel == panels * split // splits, lines)
             if not whole:
                 for q in range(count):
                     for j in range(columns):
@@ -164,6 +188,26 @@ def _turn(w, groups, turned):
                     turned[taps - 1 - tap, f, group * CG + c] = w[tap, c, group * FG + f]
 
 
+@kernel
+def _pack_turned(w, taps, groups, packed):
+    """packed (groups, panels of C, taps, F, WIDTH) of w (KH·KW, C, F of all groups); 0 behind the last channel."""
+    _, CG, F = w.shape
+    FG = F // groups
+    panels, cuts = (CG + WIDTH - 1) // WIDTH, (FG + LINE - 1) // LINE
+    for task in prange(groups * taps.size * cuts):
+        group, tap, f = task // (taps.size * cuts), task // cuts % taps.size, task % cuts * LINE
+        weights, filters = w[taps[tap]], min(LINE, FG - f)
+        for panel in range(panels):
+            start = (((group * panels + panel) * taps.size + tap) * FG + f) * WIDTH
+            valid = min(WIDTH, CG - panel * WIDTH)
+            for c in range(valid):
+                for i in range(filters):         # a cache line of w, read once
+                    packed[start + i * WIDTH + c] = weights[panel * WIDTH + c, group * FG + f + i]
+            for i in range(filters):
+                for c in range(valid, WIDTH):
+                    packed[start + i * WIDTH + c] = 0
+
+
 def turn(w, groups=1):
     """The weights of backward-data, (KH, KW, F/groups, C): w (KH, KW, C/groups, F) turned by 180 degrees, channels and
     filters in each other's place."""
@@ -171,6 +215,14 @@ def turn(w, groups=1):
     turned = memory.empty((KH, KW, F // groups, CG * groups))
     _turn(w.reshape(KH * KW, CG, F), groups, turned.reshape(KH * KW, F // groups, CG * groups))
     return turned
+
+
+def pack_turned(w, taps, groups=1):
+    """pack(turn(w)) of the taps that have these numbers in w, which may be of several groups."""
+    KH, KW, CG, F = w.shape
+    packed = memory.empty(-(-CG // WIDTH) * len(taps) * F * WIDTH)
+    _pack_turned(w.reshape(KH * KW, CG, F), taps, groups, packed)
+    return packed
 
 
 def pack(w, taps, groups=1):

@@ -2,9 +2,9 @@
 smaller tiles. The arrays are flat, and a table says where each row of a factor starts: that is how a convolution reads its
 windows in place (`windows.py`)."""
 from .compile import helper
-from .lanes_tiles import (DOTS, ROWS, dots_of_four, dots_of_one, dots_of_six, dots_of_two, one_dot, one_dot_of_six,
-                          one_dot_of_two, one_row, one_row_in_part, one_row_of_one, six_rows, six_rows_in_part,
-                          six_rows_of_one, two_rows, two_rows_in_part, two_rows_of_one)
+from .lanes_tiles import (DOTS, ROWS, dots_of_four, dots_of_one, dots_of_six, dots_of_two, four_rows, four_rows_in_part,
+                          one_dot, one_dot_of_six, one_dot_of_two, one_row, one_row_in_part, one_row_of_one, six_rows,
+                          six_rows_in_part, six_rows_of_one, two_rows, two_rows_in_part, two_rows_of_one)
 from .tile import LANES, WIDTH
 
 DEEPEST = 128                                    # products of one sum: rounding is then that of PyTorch's convolutions
@@ -34,10 +34,12 @@ def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out
     m = 0
     while m < M:
         row, y = a.ctypes.data + 4 * (a_start + m * a_row), out.ctypes.data + 4 * (out_start + m * out_row)
-        rows = ROWS if M - m >= ROWS else 2 if M - m >= 2 else 1
+        rows = ROWS if M - m >= ROWS else 4 if M - m >= 4 and columns > LANES else 2 if M - m >= 2 else 1
         if columns == WIDTH:
             if rows == ROWS:
                 six_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            elif rows == 4:
+                four_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
             elif rows == 2:
                 two_rows(count, row, a_row, a_step, b_at, table, y, out_row, columns)
             else:
@@ -45,6 +47,8 @@ def _add_rows(a, a_start, a_row, a_step, b, b_rows, b_start, out, out_start, out
         elif columns > LANES:
             if rows == ROWS:
                 six_rows_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
+            elif rows == 4:
+                four_rows_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
             elif rows == 2:
                 two_rows_in_part(count, row, a_row, a_step, b_at, table, y, out_row, columns)
             else:

@@ -126,8 +126,9 @@ def make_dots_tile(rows, columns, lanes=LANES):
     return tile
 
 
-six_rows, two_rows, one_row = (make_lanes_tile(rows, VECTORS, False) for rows in (ROWS, 2, 1))
-six_rows_in_part, two_rows_in_part, one_row_in_part = (make_lanes_tile(rows, VECTORS) for rows in (ROWS, 2, 1))
+six_rows, four_rows, two_rows, one_row = (make_lanes_tile(rows, VECTORS, False) for rows in (ROWS, 4, 2, 1))
+six_rows_in_part, four_rows_in_part, two_rows_in_part, one_row_in_part = (
+    make_lanes_tile(rows, VECTORS) for rows in (ROWS, 4, 2, 1))
 six_rows_of_one, two_rows_of_one, one_row_of_one = (make_lanes_tile(rows, 1) for rows in (ROWS, 2, 1))
 dots_of_six, dots_of_four, dots_of_two, dots_of_one = (make_dots_tile(DOTS, columns) for columns in (6, 4, 2, 1))
 one_dot_of_six, one_dot_of_two, one_dot = (make_dots_tile(1, columns) for columns in (6, 2, 1))

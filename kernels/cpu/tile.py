@@ -22,6 +22,7 @@ ROWS = 6                                         # of a tile
 LONG = 2 * ROWS                                  # of the tile of a single vector, else too few sums to be busy with
 FEW_ROWS = 2                                     # of the tile for rows left over; alone it waits for b, hence
 AHEAD = 64                                       # how many rows of b it asks for beforehand
+FETCHES = 2                                      # lines that a fetching_rows_tile asks for in a pair of steps
 
 
 def _host():
@@ -69,12 +70,12 @@ class Vectors:
         one = self.builder.insert_element(self.zero, number, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(one, self.zero, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes))
 
-    def prefetch(self, pointer):
-        """Ask for the cache line at the pointer, into the second cache."""
+    def prefetch(self, pointer, near=2, to_write=0):
+        """Ask for the cache line at the pointer, into the second cache, or with 3 into the first; for 1 `to_write` it."""
         name, byte, flag = "llvm.prefetch.p0", ir.IntType(8).as_pointer(), ir.IntType(32)
         function = self.builder.module.globals.get(name) or ir.Function(
             self.builder.module, ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag]), name)
-        self.builder.call(function, [self.builder.bitcast(pointer, byte), flag(0), flag(2), flag(1)])
+        self.builder.call(function, [self.builder.bitcast(pointer, byte), flag(to_write), flag(near), flag(1)])
 
     def constant(self, number):
         return ir.Constant(self.type, [float(number)] * self.lanes)
@@ -172,15 +173,16 @@ class Loop:
         self.builder.position_at_end(behind)
 
 
-def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
+def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS, fetches=0):
     @intrinsic
-    def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step):
+    def tile(context, table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step, lines):
         """table: addresses of rows of a for each of the taps, `apart` of them for the next, `skip` floats before what is
         read; b: (taps, depth) rows, b_step floats apart; bias: one row; inits, outs: an address for each row; inits may be
-        outs; ask: what to fetch into the second cache meanwhile, a line each pair of steps, ask_step bytes apart: many
-        lines at once would fill the queue to memory, and the tile's own loads wait behind them."""
+        outs. What to fetch in each pair of steps, into the second cache `ask`, ask_step bytes further each time, into the
+        first so many addresses of the table `lines` as `fetches` says: all at once they would fill the queue to memory, and
+        the tile's own loads wait behind them."""
         def generate(_, builder, signature, arguments):
-            table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step = arguments
+            table, taps, skip, depth, b, b_step, bias, inits, outs, floor, ask, ask_step, lines = arguments
             v, zero, one = Vectors(builder, lanes), ir.Constant(INT, 0), ir.Constant(INT, 1)
             places = v.address(table, INT)
             inits, outs, bias, floor = v.address(inits, INT), v.address(outs, INT), v.address(bias), v.spread(floor)
@@ -193,6 +195,10 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
             def fetch(pair):
                 pair = builder.add(builder.mul(tap, builder.lshr(depth, one)), pair)
                 v.prefetch(v.address(builder.add(ask, builder.mul(pair, ask_step))))
+                first = builder.mul(pair, ir.Constant(INT, fetches))
+                for i in range(fetches):
+                    line = builder.load(v.at(v.address(lines, INT), builder.add(first, ir.Constant(INT, i))))
+                    v.prefetch(v.address(line), 3)
             b, sums = v.steps("k", depth, lambda a, i: builder.load(a[i]), a, 1, b, b_step, sums, ahead, fetch)
             tap = builder.add(tap, one)
             loop.end(builder.icmp_signed("<", tap, taps), tap, b, sums)
@@ -203,33 +209,44 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS):
                     y = builder.fadd(builder.fadd(sums[i][j], v.load(bias, lanes * j)), v.load(source, lanes * j))
                     y = builder.select(builder.fcmp_ordered("<", y, floor), floor, y)          # NaN stays NaN
                     v.store(y, target, lanes * j)
-        return types.void(*[types.intp] * 9, types.float32, types.intp, types.intp), generate
+        return types.void(*[types.intp] * 9, types.float32, *[types.intp] * 3), generate
     return tile
 
 
-def make_columns_tile(rows, vectors, lanes=LANES):
+def make_columns_tile(rows, vectors, lanes=LANES, fetches=False):
+    """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart. One that
+    `fetches` takes `ask` and `ask_step` too, as a rows_tile does."""
+    def emit(builder, arguments):
+        count, a, a_step, b, b_step, out, out_row, *what = arguments
+        v = Vectors(builder, lanes)
+
+        def fetch(pair):
+            v.prefetch(v.address(builder.add(what[0], builder.mul(pair, what[1]))))
+        sums = [[v.zero] * vectors for _ in range(rows)]
+        _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b), b_step,
+                          sums, meanwhile=fetch if fetches else None)
+        out = v.address(out)
+        for i in range(rows):
+            row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
+            for j in range(vectors):
+                v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
+
     @intrinsic
     def tile(context, count, a, a_step, b, b_step, out, out_row):
-        """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart."""
-        def generate(_, builder, signature, arguments):
-            count, a, a_step, b, b_step, out, out_row = arguments
-            v = Vectors(builder, lanes)
-            sums = [[v.zero] * vectors for _ in range(rows)]
-            _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b),
-                              b_step, sums)
-            out = v.address(out)
-            for i in range(rows):
-                row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
-                for j in range(vectors):
-                    v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
-        return types.void(*[types.intp] * 7), generate
-    return tile
+        return types.void(*[types.intp] * 7), lambda _, builder, signature, arguments: emit(builder, arguments)
+
+    @intrinsic
+    def fetching_tile(context, count, a, a_step, b, b_step, out, out_row, ask, ask_step):
+        return types.void(*[types.intp] * 9), lambda _, builder, signature, arguments: emit(builder, arguments)
+    return fetching_tile if fetches else tile
 
 
 rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS, AHEAD)
+fetching_rows_tile = make_rows_tile(ROWS, VECTORS, fetches=FETCHES)
 half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
 long_rows_tile = make_rows_tile(LONG, 1, apart=LONG)
 columns_tile, few_columns_tile = make_columns_tile(DEEP, 2), make_columns_tile(FEW_DEEP, 2)
+fetching_columns_tile, few_fetching_columns_tile = (make_columns_tile(deep, 2, fetches=True) for deep in (DEEP, FEW_DEEP))
 
 
 def make_copy(count):
@@ -241,6 +258,33 @@ def make_copy(count):
             v.store(v.load(v.address(arguments[0]), 0), v.address(arguments[1]), 0)
         return types.void(types.intp, types.intp), generate
     return copy
+
+
+@intrinsic
+def list_lines(context, rows, skip, each, lines):
+    """lines[i·each + j] = rows[i] + skip + j·64, j < 8, for ROWS addresses `rows`: of each row's lines so many stay as `each`
+    says, where it is less than 8; the last row's all do."""
+    def generate(_, builder, signature, arguments):
+        rows, skip, each, lines = arguments
+        eight, number = ir.VectorType(INT, 8), ir.IntType(32)
+        steps = ir.Constant(eight, list(range(0, 512, 64)))
+        for i in range(ROWS):
+            row = builder.inttoptr(builder.add(rows, ir.Constant(INT, 8 * i)), INT.as_pointer())
+            start = builder.add(builder.load(row), skip)
+            one = builder.insert_element(steps, start, ir.Constant(number, 0))
+            all_ = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(number, 8), [0] * 8))
+            place = builder.add(lines, builder.mul(each, ir.Constant(INT, 8 * i)))
+            builder.store(builder.add(all_, steps), builder.inttoptr(place, eight.as_pointer()), align=8)
+    return types.void(*[types.intp] * 4), generate
+
+
+@intrinsic
+def fetch_to_write(context, address):
+    """Ask for the cache line there, which will be written."""
+    def generate(_, builder, signature, arguments):
+        v = Vectors(builder, LANES)
+        v.prefetch(v.address(arguments[0]), to_write=1)
+    return types.void(types.intp), generate
 
 
 copy_panel_row, copy_piece_row = make_copy(SPAN), make_copy(DEEP)

@@ -22,7 +22,7 @@ from . import memory, threads
 from .compile import behaved, helper, kernel
 from .gather import zeros_for
 from .tile import LANES, ROWS, WIDTH
-from .winograd_products import multiply, row_of
+from .winograd_products import DEPTH, in_panels, multiply
 from .winograd_tiles import transforms
 
 _image4, _filter4, _output4, _, _ = transforms(4)
@@ -32,10 +32,15 @@ FEWEST = 24                                      # tiles of a task
 LARGE = 4 * 1024 * 1024                          # floats of a transformed filter, 16 MB: with few tiles, reading it is the work
 
 
-def place_stride(tiles, channels):
-    """Floats from one place of a transform to the next, rows filled up to whole register tiles: a vector more than they take,
-    or places a power of two apart would share few sets of the cache."""
-    return -(-tiles // ROWS) * ROWS * (channels + LANES) + LANES
+def whole_rows(tiles):
+    """Rows of a transform: as many as whole register tiles have."""
+    return -(-tiles // ROWS) * ROWS
+
+
+def place_stride(rows, channels):
+    """Floats from one place of a transform to the next: a vector more than it takes, or places a power of two apart would
+    share few sets of the cache."""
+    return rows * channels + LANES
 
 
 @helper
@@ -67,57 +72,63 @@ def _filters(w, m, U, cuts):
 
 
 @helper
-def transform_images(V, stride, x, first, count, m, margin, size, tiles, zeros):
-    """V[place, tile] = Bᵀ x B of the tiles from `first` on of x (N, H, W, C); size (H, W, C), tiles (a column, a row)."""
+def transform_images(V, stride, rows, x, first, start, end, m, margin, size, tiles, zeros):
+    """V[place, t] = Bᵀ x B for the tiles t from `start` to `end` of those from `first` on of x (N, H, W, C), in panels of
+    DEPTH channels; size (H, W, C), tiles (a column, a row)."""
     H, W, C = size
-    n, row = m + 2, row_of(C)
+    n = m + 2
     sources, targets = numpy.empty(n * n, numpy.int64), numpy.empty(n * n, numpy.int64)
-    x_at, V_at, zeros_at = x.ctypes.data, V.ctypes.data, zeros.ctypes.data
-    for t in range(count):
+    x_at, zeros_at = x.ctypes.data, zeros.ctypes.data
+    for place in range(n * n):
+        targets[place] = V.ctypes.data + 4 * place * stride
+    for task in range((C + DEPTH - 1) // DEPTH * (end - start)):
+        panel, t = task // (end - start), start + task % (end - start)
         image, rest = (first + t) // (tiles[0] * tiles[1]), (first + t) % (tiles[0] * tiles[1])
         top, left = rest // tiles[1] * m - margin[0], rest % tiles[1] * m - margin[1]
         for i in range(n):
             for j in range(n):
                 inside = 0 <= top + i < H and 0 <= left + j < W
                 sources[i * n + j] = x_at + 4 * ((image * H + top + i) * W + left + j) * C if inside else zeros_at
-                targets[i * n + j] = V_at + 4 * ((i * n + j) * stride + t * row)
-        for c in range(0, C, LANES):
+        for c in range(panel * DEPTH, min(C, (panel + 1) * DEPTH), LANES):
+            at = in_panels(DEPTH, rows, C, t, c)
             if m == 4:
-                _image4(sources.ctypes.data, c, targets.ctypes.data, c)
+                _image4(sources.ctypes.data, c, targets.ctypes.data, at)
             else:
-                _image2(sources.ctypes.data, c, targets.ctypes.data, c)
+                _image2(sources.ctypes.data, c, targets.ctypes.data, at)
 
 
 @helper
-def _outputs(M, stride, bias, init, has_init, y, first, count, m, size, tiles, floor):
-    """The tiles of y (N, H, W, F) from `first` on = Aᵀ M A + bias (+ init), M's rows of whole panels."""
+def _outputs(M, stride, rows, bias, init, has_init, y, first, start, end, m, size, tiles, floor):
+    """The tiles of y (N, H, W, F) from first + start to first + end = Aᵀ M A + bias (+ init), M in panels of WIDTH."""
     H, W, F = size
-    n, row = m + 2, row_of((F + WIDTH - 1) // WIDTH * WIDTH)
+    n = m + 2
     sources, targets, inits = numpy.empty(n * n, numpy.int64), numpy.empty(m * m, numpy.int64), numpy.empty(m * m, numpy.int64)
     nowhere = numpy.zeros(2 * F, numpy.float32)  # zeros to begin with, and where clipped outputs go
-    M_at, y_at, init_at, bias_at = M.ctypes.data, y.ctypes.data, init.ctypes.data, bias.ctypes.data
-    for t in range(count):
+    y_at, init_at, bias_at = y.ctypes.data, init.ctypes.data, bias.ctypes.data
+    for place in range(n * n):
+        sources[place] = M.ctypes.data + 4 * place * stride
+    for task in range((F + WIDTH - 1) // WIDTH * (end - start)):
+        panel, t = task // (end - start), start + task % (end - start)
         image, rest = (first + t) // (tiles[0] * tiles[1]), (first + t) % (tiles[0] * tiles[1])
         top, left = rest // tiles[1] * m, rest % tiles[1] * m
-        for place in range(n * n):
-            sources[place] = M_at + 4 * (place * stride + t * row)
         for i in range(m):
             for j in range(m):
                 inside = top + i < H and left + j < W
                 at = 4 * ((image * H + top + i) * W + left + j) * F
                 targets[i * m + j] = y_at + at if inside else nowhere.ctypes.data + 4 * F
                 inits[i * m + j] = init_at + at if inside and has_init else nowhere.ctypes.data
-        for f in range(0, F, LANES):
+        for f in range(panel * WIDTH, min(F, (panel + 1) * WIDTH), LANES):
+            at = (f // WIDTH * rows + t) * WIDTH + f % WIDTH
             if m == 4:
-                _output4(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
+                _output4(sources.ctypes.data, at, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
             else:
-                _output2(sources.ctypes.data, f, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
+                _output2(sources.ctypes.data, at, bias_at, inits.ctypes.data, targets.ctypes.data, f, floor)
     return nowhere[0]                            # keeps it alive until here
 
 
 @kernel
-def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, out_size, tiles, at_once,
-              strides, scratch):
+def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, out_size, tiles, at_once, rows, strides,
+              scratch):
     """All steps for `at_once` tiles after the other; scratch: a thread's V and M, strides: theirs from place to place."""
     C, F = in_size[2], out_size[2]
     panels, places = (F + WIDTH - 1) // WIDTH, (m + 2) * (m + 2)
@@ -129,40 +140,36 @@ def _convolve(x, U, bias, init, has_init, y, m, margin, floor, zeros, in_size, o
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             first = block * at_once
             count = min(at_once, total - first)
-            transform_images(V, V_stride, x, first, count, m, margin, in_size, tiles, zeros)
+            transform_images(V, V_stride, rows, x, first, 0, count, m, margin, in_size, tiles, zeros)
             for place in range(places):
-                multiply(V.ctypes.data + 4 * place * V_stride, C, count, U.ctypes.data + 4 * place * U_stride, panels,
-                         M.ctypes.data + 4 * place * M_stride, row_of(panels * WIDTH))
-            _outputs(M, M_stride, bias, init, has_init, y, first, count, m, out_size, tiles, float32(floor))
+                multiply(V.ctypes.data + 4 * place * V_stride, C, count, rows, U.ctypes.data + 4 * place * U_stride, 0, panels,
+                         M.ctypes.data + 4 * place * M_stride)
+            _outputs(M, M_stride, rows, bias, init, has_init, y, first, 0, count, m, out_size, tiles, float32(floor))
 
 
 @kernel
-def transform_block(x, V, stride, first, count, m, margin, in_size, tiles, zeros, parts):
+def transform_block(x, V, stride, rows, first, count, m, margin, in_size, tiles, zeros, parts):
     """V of `count` tiles, by all threads."""
-    row = row_of(in_size[2])
     for part in prange(parts):
-        start, end = count * part // parts, count * (part + 1) // parts
-        transform_images(V[start * row:], stride, x, first + start, end - start, m, margin, in_size, tiles, zeros)
+        transform_images(V, stride, rows, x, first, count * part // parts, count * (part + 1) // parts, m, margin, in_size,
+                         tiles, zeros)
 
 
 @kernel
-def _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, cuts):
+def _multiply_block(V, V_stride, rows, C, count, U, panels, M, M_stride, places, cuts):
     """M of all places, by all threads: each takes some places or some of their columns, and reads that part of U once."""
     U_stride = _filter_stride(C, panels)
     for task in prange(places * cuts):
         place, cut = task // cuts, task % cuts
-        p0, p1 = panels * cut // cuts, panels * (cut + 1) // cuts
-        multiply(V.ctypes.data + 4 * place * V_stride, C, count, U.ctypes.data + 4 * (place * U_stride + p0 * C * WIDTH),
-                 p1 - p0, M.ctypes.data + 4 * (place * M_stride + p0 * WIDTH), row_of(panels * WIDTH))
+        multiply(V.ctypes.data + 4 * place * V_stride, C, count, rows, U.ctypes.data + 4 * place * U_stride,
+                 panels * cut // cuts, panels * (cut + 1) // cuts, M.ctypes.data + 4 * place * M_stride)
 
 
 @kernel
-def _output_block(M, stride, bias, init, has_init, y, first, count, m, out_size, tiles, floor, parts):
-    row = row_of((out_size[2] + WIDTH - 1) // WIDTH * WIDTH)
+def _output_block(M, stride, rows, bias, init, has_init, y, first, count, m, out_size, tiles, floor, parts):
     for part in prange(parts):
-        start, end = count * part // parts, count * (part + 1) // parts
-        _outputs(M[start * row:], stride, bias, init, has_init, y, first + start, end - start, m, out_size, tiles,
-                 float32(floor))
+        _outputs(M, stride, rows, bias, init, has_init, y, first, count * part // parts, count * (part + 1) // parts, m,
+                 out_size, tiles, float32(floor))
 
 
 def tile_size(x_shape, y_shape, strides, dilation, groups, window, transformed=False):
@@ -213,19 +220,20 @@ def convolve(x, U, bias, init, y, m, margin, relu=False):
     tiles, panels = (-(-OH // m), -(-OW // m)), -(-F // WIDTH)
     total = N * tiles[0] * tiles[1]
     at_once, shared = plan(total, C, F, m, workers, LARGE if total <= (C + F) // 4 else math.inf)
-    V_stride, M_stride = (place_stride(at_once, channels) for channels in (C, panels * WIDTH))
+    rows = whole_rows(at_once)
+    V_stride, M_stride = place_stride(rows, C), place_stride(rows, panels * WIDTH)
     epilogue = bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1)
     x_size, y_size, floor, zeros = x.shape[1:], (OH, OW, F), 0.0 if relu else -numpy.inf, zeros_for(C + WIDTH)
     x = x.reshape(-1)
     if not shared:
         scratch = memory.empty((min(workers, -(-total // at_once)), places * (V_stride + M_stride)))
-        _convolve(x, U, *epilogue, m, margin, floor, zeros, x_size, y_size, tiles, at_once, (V_stride, M_stride),
+        _convolve(x, U, *epilogue, m, margin, floor, zeros, x_size, y_size, tiles, at_once, rows, (V_stride, M_stride),
                   scratch)
         return y
     V, M = memory.empty(places * V_stride), memory.empty(places * M_stride)
     for first in range(0, total, at_once):
         count = min(at_once, total - first)
-        transform_block(x, V, V_stride, first, count, m, margin, x_size, tiles, zeros, workers)
-        _multiply_block(V, V_stride, C, count, U, panels, M, M_stride, places, min(panels, -(-2 * workers // places)))
-        _output_block(M, M_stride, *epilogue, first, count, m, y_size, tiles, floor, workers)
+        transform_block(x, V, V_stride, rows, first, count, m, margin, x_size, tiles, zeros, workers)
+        _multiply_block(V, V_stride, rows, C, count, U, panels, M, M_stride, places, min(panels, -(-2 * workers // places)))
+        _output_block(M, M_stride, rows, *epilogue, first, count, m, y_size, tiles, floor, workers)
     return y

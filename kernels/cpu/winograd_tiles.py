@@ -78,14 +78,15 @@ def make_transform(matrix):
 
 
 def make_output_transform(matrix):
-    """The same for the result: plus bias and what stands at inits, not below floor. targets may be inits."""
+    """The same for the result: plus bias and what stands at inits, not below floor. targets may be inits, and target_skip is
+    theirs and that of the bias."""
     @intrinsic
     def transform(context, sources, skip, bias, inits, targets, target_skip, floor):
         def generate(_, builder, signature, arguments):
             sources, skip, bias, inits, targets, target_skip, floor = arguments
             v, size = Vectors(builder, LANES), matrix.shape[1]
             sources, inits, targets = v.address(sources, INT), v.address(inits, INT), v.address(targets, INT)
-            bias, floor = v.load(v.at(v.address(bias), skip), 0), v.spread(floor)
+            bias, floor = v.load(v.at(v.address(bias), target_skip), 0), v.spread(floor)
 
             def load(i, j):
                 return v.load(v.at(v.address(builder.load(v.at(sources, i * size + j))), skip), 0)

@@ -30,6 +30,14 @@ def tanh_bias_backward(dy, y):
     return _backward("tanh", dy, y)
 
 
+def activation_and_bias_backward(dy, y, activation, needs_bias):
+    """dz, and db or None, of y = activation(... + b), for None, "relu" or "tanh"."""
+    if activation is None:
+        return dy, bias_backward(dy) if needs_bias else None
+    dz, db = _backward(activation, dy, y)
+    return dz, db if needs_bias else None
+
+
 def _backward(activation, dy, y):
     operation = f"{activation}_bias_backward"
     y = array(operation, "y", y)

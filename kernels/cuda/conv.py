@@ -4,7 +4,7 @@ N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inp
 """
 from ..reference.conv import conv2d_input
 from ..shapes import output_size
-from .bias import add_bias
+from .bias import activation_and_bias_backward, add_bias
 from .columns import together
 from .launch import MOST, THREADS, array, blocks, empty, launch
 from .precision import precision, product
@@ -13,7 +13,7 @@ from .windows import window
 ENOUGH = 512                                     # blocks, to keep a device busy
 SHARE = 512                                      # pixels, at least, that a block of backward-weights sums over
 
-__all__ = ["conv2d", "conv2d_backward_data", "conv2d_backward_weights", "conv2d_input"]
+__all__ = ["conv2d", "conv2d_backward", "conv2d_backward_data", "conv2d_backward_weights", "conv2d_input"]
 
 
 def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
@@ -74,6 +74,15 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     _launch("conv2d_backward_weights", rows, F // groups, x.shape, dy.shape, w_shape, strides, padding, dilation,
             shares, dy=dy, x=x, dw=partial, pixels=share)
     return together(partial).reshape(w_shape)
+
+
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+    """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x
+    are used for the activation and for dw only."""
+    window = strides, padding, dilation, groups
+    dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
+    dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
+    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db
 
 
 def _outputs(x_shape, w_shape, strides, padding, dilation):

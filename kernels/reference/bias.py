@@ -19,3 +19,11 @@ def tanh_bias_backward(dy, y):
     """y = tanh(... + b), so dz = dy (1 - y²), and db = Σ dz over all axes but the last.  -> dz, db"""
     dz = tanh_backward(dy, y)
     return dz, bias_backward(dz)
+
+
+def activation_and_bias_backward(dy, y, activation, needs_bias):
+    """dz, and db or None, of y = activation(... + b), for None, "relu" or "tanh"."""
+    if activation is None:
+        return dy, bias_backward(dy) if needs_bias else None
+    dz, db = {"relu": relu_bias_backward, "tanh": tanh_bias_backward}[activation](dy, y)
+    return dz, db if needs_bias else None

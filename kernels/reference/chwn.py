@@ -7,6 +7,12 @@ def contiguous(x):
     return get_array_module(x).ascontiguousarray(x)
 
 
-def images_innermost(x):
-    """x (N, H, W, C), the images as neighbours in memory where that is faster: as it is, here."""
-    return x
+def flatten(x):
+    """x (N, H, W, C) -> (N, H·W·C)."""
+    N, H, W, C = x.shape
+    return x.reshape(N, H * W * C)
+
+
+def flatten_backward(dy, x_shape):
+    """dy (N, H·W·C) -> (N, H, W, C)."""
+    return dy.reshape(x_shape)

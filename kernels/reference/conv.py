@@ -6,6 +6,7 @@ N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inp
 from ..shapes import output_size
 from .activation import ACTIVATIONS
 from .array_module import accumulator, get_array_module
+from .bias import activation_and_bias_backward
 from .windows import crop_image, pad_image, window_elements
 
 
@@ -107,3 +108,12 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
         weights = rows.T @ gradient              # (KH*KW*CG, FG) = (KH*KW*CG, N*OH*OW) @ (N*OH*OW, FG)
         dw[..., outputs] = weights.reshape(KH, KW, CG, FG)
     return dw.astype(dy.dtype, copy=False)
+
+
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+    """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x are
+    used for the activation and for dw only."""
+    window = strides, padding, dilation, groups
+    dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
+    dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
+    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db

@@ -89,13 +89,8 @@ def is_plain_relu(layer):
 
 
 def in_one_call(layer):
-    """The name of the activation if convolutions can apply it, and give the bias its gradient, in the call of their own."""
+    """The name of the activation if convolutions and dense layers do it, forwards and backwards, in calls of their own."""
     return "relu" if is_plain_relu(layer) else "tanh" if type(layer) is Tanh else None
-
-
-def activation_and_bias_backward(activation, dy, y):
-    """dz and db of y = activation(... + b), for a name that in_one_call gives."""
-    return ops(dy).relu_bias_backward(dy, y) if activation == "relu" else ops(dy).tanh_bias_backward(dy, y)
 
 
 def activation_layer(owner, activation):

@@ -44,8 +44,8 @@ def check_array(layer, x, what):
 
 
 def images_innermost(x):
-    """Whether x (N, H, W, C) lies in memory as (C, H, W, N), without gaps."""
-    return x.ndim == 4 and x.transpose(3, 1, 2, 0).flags.carray
+    """Whether x (N, H, W, C) lies in memory as (C, H, W, N), or rows (N, C) as (C, N), without gaps."""
+    return x.T.flags.carray if x.ndim == 2 else x.ndim == 4 and x.transpose(3, 1, 2, 0).flags.carray
 
 
 def check_operands(layer, x):

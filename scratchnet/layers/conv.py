@@ -13,8 +13,9 @@ Textbook: kernels/reference/conv.py, depthwise.py.  Fast: kernels/cpu/conv.py, d
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_and_bias_backward, activation_layer, in_one_call
+from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
+from scratchnet.layers.dense import add_gradients
 from scratchnet.layers.geometry import (describe_window, image_shape, pair, padding_argument, positive,
                                         resolve_padding, sliding_shape)
 
@@ -66,20 +67,16 @@ class Conv2D(Layer):
         if not activation:
             y, activation_backward = self.activation.run(y, training)
         shape = x.shape
+        kept = y if activation else None
         if not self.weight.trainable:
             x = None
 
         def backward(dy, need_dx=True):
-            if activation:
-                dy, db = activation_and_bias_backward(activation, dy, y)
-            else:
-                dy = activation_backward(dy)
-                db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None
-            if self.use_bias:
-                self.bias.add_grad(db)
-            if x is not None:
-                self.weight.add_grad(ops(dy).conv2d_backward_weights(dy, x, w.shape, *window))
-            return ops(dy).conv2d_backward_data(dy, w, shape, *window) if need_dx else None
+            dz = dy if activation else activation_backward(dy)
+            needs = need_dx, self.weight.trainable, self.use_bias and self.bias.trainable
+            dx, dw, db = ops(dy).conv2d_backward(dz, kept, x, shape, w, *window, activation, needs)
+            add_gradients(self, dw, db)
+            return dx
         return y, backward
 
     def multiply_adds(self, input_shape):

@@ -4,10 +4,17 @@ import math
 
 from scratchnet.backend import ops
 from scratchnet.initializers import initializer
-from scratchnet.layers.activation import activation_and_bias_backward, activation_layer, in_one_call
+from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
-from scratchnet.layers.checks import images_innermost
 from scratchnet.layers.geometry import positive
+
+
+def add_gradients(layer, dw, db):
+    """To the gradients of a layer's weight and bias, where there are any."""
+    if dw is not None:
+        layer.weight.add_grad(dw)
+    if db is not None:
+        layer.bias.add_grad(db)
 
 
 class Dense(Layer):
@@ -16,6 +23,8 @@ class Dense(Layer):
     weight (IN, units), bias (units,). ValueError for inputs with more axes: put a Flatten before it.
     kernels/reference/dense.py: dense; kernels/cpu/dense.py.  Rumelhart, Hinton, Williams 1986.
     """
+
+    takes_images_innermost = True
 
     def __init__(self, units, use_bias=True, activation=None, kernel_initializer="glorot_uniform",
                  bias_initializer="zeros"):
@@ -38,21 +47,19 @@ class Dense(Layer):
     def forward(self, x, training=True):
         w, b = self.weight.value, self.bias.value if self.use_bias else None
         activation = in_one_call(self.activation)
-        y, activation_backward = self.activation.run(ops(x).dense(x, w, b), training)
+        y = ops(x).dense(x, w, b, activation)
+        if not activation:
+            y, activation_backward = self.activation.run(y, training)
+        kept = y if activation else None
         if not self.weight.trainable:
             x = None
 
         def backward(dy, need_dx=True):
-            if activation:
-                dy, db = activation_and_bias_backward(activation, dy, y)
-            else:
-                dy = activation_backward(dy)
-                db = ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None
-            if self.use_bias:
-                self.bias.add_grad(db)
-            if x is not None:
-                self.weight.add_grad(ops(dy).dense_backward_weights(dy, x))
-            return ops(dy).dense_backward_data(dy, w) if need_dx else None
+            dz = dy if activation else activation_backward(dy)
+            needs = need_dx, self.weight.trainable, self.use_bias and self.bias.trainable
+            dx, dw, db = ops(dy).dense_backward(dz, kept, x, w, activation, needs)
+            add_gradients(self, dw, db)
+            return dx
         return y, backward
 
     def multiply_adds(self, input_shape):
@@ -65,7 +72,7 @@ class Dense(Layer):
 class Flatten(Layer):
     """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back, into the order in memory that x had.
 
-    kernels/reference/chwn.py: contiguous; kernels/cpu/chwn.py.
+    kernels/reference/chwn.py: flatten; kernels/cpu/chwn.py.
     """
 
     takes_images_innermost = True
@@ -74,9 +81,8 @@ class Flatten(Layer):
         return (math.prod(input_shape),)
 
     def forward(self, x, training=True):
-        shape, turned = x.shape, not x.flags.c_contiguous and images_innermost(x)
+        shape = x.shape
 
         def backward(dy, need_dx=True):
-            dx = dy.reshape(shape)                               # (N, H*W*C) -> (N, H, W, C)
-            return ops(dx).images_innermost(dx) if turned else dx
-        return ops(x).contiguous(x).reshape(shape[0], math.prod(shape[1:])), backward
+            return ops(dy).flatten_backward(dy, shape)
+        return ops(x).flatten(x), backward

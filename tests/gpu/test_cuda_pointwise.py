@@ -166,6 +166,14 @@ def test_dense_and_its_gradients(engine, N, IN, OUT):
     check(engine, "dense", x, w, None, terms=IN)
     check(engine, "dense_backward_data", dy, w, terms=OUT)
     check(engine, "dense_backward_weights", dy, x, terms=N)
+    y = np.tanh(normal(4, N, OUT))
+    for activation in ("relu", "tanh", None):
+        check(engine, "dense", x, w, b, activation, terms=IN)
+        check(engine, "dense_backward", dy, y, x, w, activation, (True,) * 3, terms=4 * (IN + OUT + N))
+    got = run(engine, lambda *given: [each for each in cuda.dense_backward(*given) if each is not None],
+              dy, None, None, w, None, (True, False, False))
+    agree(got[0], wide(dy) @ wide(w).T, OUT)
+    assert len(got) == 1
 
 
 SIZES = [(3, 5), (1,), (70, 61), (2048,), (0, 4)]                      # several blocks, one exactly, an array of nothing

@@ -43,6 +43,11 @@ def check_convolution(engine, N, sizes, window, geometry, groups, CG, FG):
     agree(dx, reference.conv2d_backward_data(*wide([dy, w]), x.shape, *geometry, groups), w[:, :, 0].size)
     dw, = run(engine, cuda.conv2d_backward_weights, dy, x, w.shape, *geometry, groups)
     agree(dw, reference.conv2d_backward_weights(*wide([dy, x]), w.shape, *geometry, groups), dy[..., 0].size)
+    y = np.tanh(normal(4, *y.shape))
+    rest = *geometry, groups, "tanh", (True,) * 3
+    expected = reference.conv2d_backward(*wide([dy, y, x]), x.shape, wide(w), *rest)
+    for ours, theirs in zip(run(engine, cuda.conv2d_backward, dy, y, x, x.shape, w, *rest), expected):
+        agree(ours, theirs, 4 * (dy[..., 0].size + w.size))
 
 
 @pytest.mark.parametrize("channels", CHANNELS)

@@ -7,7 +7,7 @@ import pytest
 
 import scratchnet as sn
 from scratchnet.kernels import cpu, reference
-from scratchnet.kernels.cpu import bias, chwn, conv_images
+from scratchnet.kernels.cpu import bias, chwn, conv_images, dense_images
 
 # N, H, W, C, F, window, padding, dilation: batches and rows of whole vectors and not, edges on all sides
 CASES = {
@@ -45,7 +45,7 @@ def case(request):
 def workers(request, monkeypatch):
     """Parts as for so many threads, whatever the machine has."""
     many = SimpleNamespace(threads=lambda: request.param, chunks=lambda size, least=1: max(1, min(request.param, size // least)))
-    for module in (conv_images, bias):
+    for module in (conv_images, bias, dense_images):
         monkeypatch.setattr(module, "threads", many)
 
 
@@ -60,6 +60,38 @@ def test_all_passes_are_those_of_the_reference(case, order, workers):
     assert distance(dx, reference.conv2d_backward_data(dy.astype("float64"), exact[1], x.shape, *geometry)) < 1e-6
     dw = cpu.conv2d_backward_weights(order(dy), order(x), w.shape, *geometry)
     assert distance(dw, reference.conv2d_backward_weights(dy.astype("float64"), exact[0], w.shape, *geometry)) < 1e-6
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+def test_the_backward_pass_in_one_call_is_its_pieces(case, activation, workers):
+    x, w, b, geometry = case
+    y = cpu.conv2d(x, w, b, *geometry, activation)
+    dy = draw(*y.shape)
+    exact = reference.conv2d_backward(*(a.astype("float64") for a in (dy, y, x)), x.shape, w.astype("float64"), *geometry,
+                                      activation, (True, True, True))
+    for order in (np.ascontiguousarray, turned):
+        got = cpu.conv2d_backward(order(dy), y, order(x), x.shape, w, *geometry, activation, (True, True, True))
+        assert max(map(distance, got, exact)) < 1e-6
+
+
+@pytest.mark.parametrize("N, IN, OUT", [(64, 400, 120), (37, 13, 50), (16, 1, 1), (130, 25, 6), (17, 70, 129)])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+def test_dense_layers_behind_them_hand_the_order_on(N, IN, OUT, activation, workers):
+    x, w, b, dy = draw(N, IN).copy(order="F"), draw(IN, OUT), draw(OUT), draw(N, OUT)
+    y = cpu.dense(x, w, b, activation)
+    assert distance(y, reference.dense(*(a.astype("float64") for a in (x, w, b)), activation)) < 1e-6
+    got = cpu.dense_backward(dy, y, x, w, activation, (True, True, True))
+    assert y.T.flags.c_contiguous and got[0].T.flags.c_contiguous
+    exact = reference.dense_backward(*(a.astype("float64") for a in (dy, y, x, w)), activation, (True, True, True))
+    assert max(map(distance, got, exact)) < 1e-6
+
+
+def test_dense_layers_that_no_cache_holds_take_rows_in_the_order_of_their_axes(monkeypatch):
+    monkeypatch.setattr(dense_images, "MOST", 100)
+    x, w, dy = draw(32, 20).copy(order="F"), draw(20, 9), draw(32, 9)
+    y = cpu.dense(x, w, None)
+    dx, _, _ = cpu.dense_backward(dy, y, x, w, None, (True, True, True))
+    assert y.flags.c_contiguous and dx.flags.c_contiguous and distance(dx, dy @ w.T) < 1e-6
 
 
 def test_convolutions_of_few_channels_put_images_innermost(case):
@@ -102,10 +134,12 @@ def test_no_result_reads_uninitialised_memory(case, monkeypatch):
     def poisoned(shape, dtype=np.float32):
         return np.full(shape, np.nan, dtype)
     monkeypatch.setattr(conv_images.memory, "empty", poisoned)
-    y = cpu.conv2d(x, w, b, *geometry)
-    dx = cpu.conv2d_backward_data(y, w, x.shape, *geometry)
-    dw = cpu.conv2d_backward_weights(y, x, w.shape, *geometry)
-    assert all(np.isfinite(result).all() for result in (y, dx, dw))
+    y = cpu.conv2d(x, w, b, *geometry, "tanh")
+    gradients = cpu.conv2d_backward(y, y, x, x.shape, w, *geometry, "tanh", (True, True, True))
+    rows, weights = cpu.flatten(y), draw(y[0].size, 5)
+    z = cpu.dense(rows, weights, None, "tanh")
+    more = cpu.dense_backward(z, z, rows, weights, "tanh", (True, True, True))
+    assert all(np.isfinite(result).all() for result in (y, z, *gradients, *more, cpu.flatten_backward(rows, y.shape)))
 
 
 @pytest.mark.parametrize("shape", [(64, 5, 7, 1), (17, 3, 5, 2), (16, 1, 16, 1), (48, 7, 3, 5), (3, 2, 2, 2), (33, 4, 8, 16)])
@@ -129,7 +163,8 @@ def test_any_other_order_is_copied_too():
 def test_a_matrix_is_transposed():
     for shape in ((400, 120), (3, 50), (17, 16), (1, 5)):
         w = draw(*shape)
-        assert np.array_equal(chwn.transpose(w), w.T) and chwn.transpose(w).flags.c_contiguous
+        assert np.array_equal(chwn.as_chwn(w), w.T) and chwn.as_chwn(w).flags.c_contiguous
+        assert np.array_equal(chwn.contiguous(w.copy(order="F")), w)
 
 
 WINDOWS = ((2, 2), (2, 2), ((0, 0), (0, 0)))
@@ -209,16 +244,18 @@ def test_flatten_is_the_same_in_both_orders():
     flatten.init(0, (3, 5, 2))
     (y, backward), (y_turned, backward_turned) = flatten.forward(x), flatten.forward(turned(x))
     assert np.array_equal(y, y_turned) and np.array_equal(y, x.reshape(20, -1))
-    assert np.array_equal(backward(y), x) and np.array_equal(backward_turned(y), x)
+    assert y.flags.c_contiguous and y_turned.T.flags.c_contiguous
+    dx, dx_turned = backward(y), backward_turned(y_turned)
+    assert np.array_equal(dx, x) and np.array_equal(dx_turned, x) and chwn.is_chwn(dx_turned) and not chwn.is_chwn(dx)
 
 
 @pytest.mark.parametrize("pool", [sn.AvgPool2D, sn.MaxPool2D])
 def test_a_network_of_few_channels_keeps_the_order_all_the_way(pool):
     model = sn.Sequential(sn.Conv2D(4, 3, activation="tanh"), pool(2), sn.Conv2D(6, 3, padding="same"), sn.ReLU(), pool(2),
-                          sn.Flatten())
+                          sn.Flatten(), sn.Dense(20, activation="tanh"), sn.Dense(3))
     model.init(0, (14, 14, 1))
     orders = []
     with sn.watch(lambda path, when, *arrays: orders.append((path, when, chwn.is_chwn(arrays[0])))):
         y, backward = model.forward(draw(32, 14, 14, 1))
         backward(np.ones_like(y))
-    assert [order[:2] for order in orders if not order[2]] == [("5", "forward"), ("5", "backward")]      # rows, not images
+    assert len(orders) == 2 * len(model) and all(turned for _, _, turned in orders)

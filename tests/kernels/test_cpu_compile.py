@@ -122,6 +122,9 @@ def exercise_everything():
         cpu.conv2d_backward_weights(y, images, w.shape, (1, 1), none, (1, 1), 1)
         cpu.avg_pool2d_backward(cpu.avg_pool2d(y, pair, pair, none, False, True), y.shape, pair, pair, none, False, True)
         cpu.bias_backward(y), cpu.relu_bias_backward(y, y), cpu.tanh_bias_backward(y, y), cpu.contiguous(y)
+        dense = cpu.flatten(y), np.ones((y[0].size, 3), np.float32)
+        cpu.flatten_backward(dense[0], y.shape)
+        cpu.dense_backward(cpu.dense(*dense, None), cpu.dense(*dense, w[0, 0, 0, :3], "tanh"), *dense, "tanh", (True,) * 3)
         d = w[:, :, :1]
         y = cpu.depthwise_conv2d(x, d, None, (1, 1), none, (1, 1))
         cpu.depthwise_conv2d_backward_data(y, d, x.shape, (1, 1), none, (1, 1))

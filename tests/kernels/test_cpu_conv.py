@@ -122,6 +122,21 @@ def test_winograd_of_both_sizes_with_poisoned_memory(m, large, images, monkeypat
     assert distance(dw, reference.conv2d_backward_weights(*as_float64(y, x), w.shape, *geometry)) < WINOGRAD
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["shared tiles", "own tiles"])
+def test_winograd_of_several_panels_blocks_and_parts_of_sums(shared, monkeypatch):
+    """80 channels are a panel and a quarter; 168 tiles are several blocks, each more than are summed at once."""
+    for module in (winograd, winograd_weights):
+        monkeypatch.setattr(module, "plan", lambda *_: (80, shared))
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((3, 27, 30, 80), dtype=np.float32), rng.standard_normal((3, 27, 30, 112), dtype=np.float32)
+    w, b = rng.standard_normal((3, 3, 80, 112), dtype=np.float32), rng.standard_normal(112, dtype=np.float32)
+    geometry, y = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), np.empty_like(dy)
+    winograd.convolve(x, winograd.filters(w, 4), gather.pack_bias(b, 112), None, y, 4, (1, 1))
+    assert distance(y, reference.conv2d(*as_float64(x, w, b), *geometry)) < WINOGRAD
+    dw = winograd_weights.backward_weights(x, dy, 4, (1, 1)).reshape(w.shape)
+    assert distance(dw, reference.conv2d_backward_weights(*as_float64(dy, x), w.shape, *geometry)) < WINOGRAD
+
+
 def test_planes_take_any_case_too(case):
     """They are chosen for few channels only, but nothing in them depends on it."""
     x, w, b, geometry = case

@@ -21,15 +21,49 @@ def wide(*arrays):
     return [None if a is None else a.astype("f8") for a in arrays]
 
 
+ACTIVATIONS = st.sampled_from([None, "relu", "tanh"])
+ORDERS = st.sampled_from([np.ascontiguousarray, np.asfortranarray])
+
+
 @EXAMPLES
-@given(st.integers(1, 70), st.integers(1, 300), st.integers(1, 70), st.booleans(), SEEDS)
-def test_dense_and_its_gradients(N, IN, OUT, with_bias, seed):
+@given(st.integers(1, 70), st.integers(1, 300), st.integers(1, 70), st.booleans(), ACTIVATIONS, ORDERS, SEEDS)
+def test_dense_and_its_gradients(N, IN, OUT, with_bias, activation, order, seed):
     rng = np.random.default_rng(seed)
-    x, w, dy = normal(rng, N, IN), normal(rng, IN, OUT), normal(rng, N, OUT)
+    x, w, dy = order(normal(rng, N, IN)), normal(rng, IN, OUT), normal(rng, N, OUT)
     b = normal(rng, OUT) if with_bias else None
-    agree(cpu.dense(x, w, b), reference.dense(*wide(x, w, b)), IN)
+    y = cpu.dense(x, w, b, activation)
+    agree(y, reference.dense(*wide(x, w, b), activation), IN)
+    gradients = cpu.dense_backward(dy, y, x, w, activation, (True, True, True))
+    expected = reference.dense_backward(*wide(dy, y, x, w), activation, (True, True, True))
+    for got, exact, terms in zip(gradients, expected, (OUT, N, N)):
+        agree(got, exact, terms)
     agree(cpu.dense_backward_data(dy, w), reference.dense_backward_data(*wide(dy, w)), OUT)
     agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), N)
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference])
+@pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("activation", [None, "tanh"])
+def test_gradients_that_nobody_needs_are_not_made(kernels, order, activation):
+    rng = np.random.default_rng(0)
+    x, w, b, dy = order(normal(rng, 32, 20)), normal(rng, 20, 7), normal(rng, 7), normal(rng, 32, 7)
+    y = kernels.dense(x, w, b, activation)
+    every = kernels.dense_backward(dy, y, x, w, activation, (True, True, True))
+    image, filters, gradient = normal(rng, 32, 5, 5, 3), normal(rng, 2, 2, 3, 4), normal(rng, 32, 4, 4, 4)
+    window = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    z = kernels.conv2d(image, filters, None, *window, activation)
+    of_conv = kernels.conv2d_backward(gradient, z, image, image.shape, filters, *window, activation, (True, True, True))
+    for which in range(3):
+        needs = tuple(number != which for number in range(3))
+        kept = None if which == 1 else x         # a frozen layer keeps no input
+        some = kernels.dense_backward(dy, y, kept, w, activation, needs)
+        kept = None if which == 1 else image
+        others = kernels.conv2d_backward(gradient, z, kept, image.shape, filters, *window, activation, needs)
+        for number in range(3):
+            assert (some[number] is None) == (others[number] is None) == (number == which)
+            if number != which:
+                np.testing.assert_allclose(some[number], every[number], rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(others[number], of_conv[number], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("N, IN, OUT", [(1, 300, 130), (8, 200, 128), (3, 65, 257), (100, 7, 200), (5, 130, 140)])

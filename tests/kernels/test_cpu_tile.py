@@ -25,15 +25,22 @@ BEYOND = 12345                                   # stands where nothing may be w
 
 def from_python(tile):
     """The tile as a function of numbers, compiled as the kernels are."""
-    def twelve(a, b, c, d, e, f, g, h, i, floor, j, k):
-        tile(a, b, c, d, e, f, g, h, i, floor, j, k)
+    def thirteen(a, b, c, d, e, f, g, h, i, floor, j, k, m):
+        tile(a, b, c, d, e, f, g, h, i, floor, j, k, m)
+
+    def nine(a, b, c, d, e, f, g, h, i):
+        tile(a, b, c, d, e, f, g, h, i)
 
     def seven(a, b, c, d, e, f, g):
         tile(a, b, c, d, e, f, g)
 
+    def four(a, b, c, d):
+        tile(a, b, c, d)
+
     def two(a, b):
         tile(a, b)
-    return {count: numba.njit(**compile.OPTIONS)(function) for count, function in ((12, twelve), (7, seven), (2, two))}
+    return {count: numba.njit(**compile.OPTIONS)(function) for count, function in
+            ((13, thirteen), (9, nine), (7, seven), (4, four), (2, two))}
 
 
 def rows_tile_id(case):
@@ -49,9 +56,9 @@ ROWS_TILES = [(processor, rows, of) for processor, (_, vectors) in PROCESSORS.it
 def rows_tile(request):
     """(a function, rows, columns)."""
     processor, rows, vectors = request.param
-    lanes = PROCESSORS[processor][0]
+    lanes, fetches = PROCESSORS[processor][0], tile.FETCHES if rows == tile.ROWS and vectors > 2 else 0
     ahead = tile.AHEAD if rows == tile.FEW_ROWS else 0
-    return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes))[12], rows, vectors * lanes
+    return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes, fetches=fetches))[13], rows, vectors * lanes
 
 
 def addresses(array, places):
@@ -86,7 +93,8 @@ class RowsCase:
         table = addresses(self.x, self.places.reshape(-1))
         inits, outs = addresses(init, order), addresses(self.out, order)
         function(table.ctypes.data, self.taps, self.skip, self.depth, self.b.ctypes.data, self.step,
-                 self.bias.ctypes.data, inits.ctypes.data, outs.ctypes.data, np.float32(floor), self.b.ctypes.data, 64)
+                 self.bias.ctypes.data, inits.ctypes.data, outs.ctypes.data, np.float32(floor), self.b.ctypes.data, 64,
+                 np.repeat(outs, 20).ctypes.data)
         assert (self.out[:, self.width:] == BEYOND).all(), "written behind the last column"
         return self.out[::-1, :self.width]
 
@@ -138,6 +146,17 @@ def columns_tile(request):
     return from_python(tile.make_columns_tile(deep, 2, lanes))[7], deep, 2 * lanes
 
 
+def test_a_columns_tile_that_fetches_adds_the_same(columns_tile):
+    function, deep, span = columns_tile
+    fetching = from_python(tile.make_columns_tile(deep, 2, span // 2, fetches=True))[9]
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((9, deep), dtype="f4"), rng.standard_normal((9, span), dtype="f4")
+    sums, others = np.ones((2, deep, span), np.float32)
+    function(9, a.ctypes.data, deep, b.ctypes.data, span, sums.ctypes.data, span)
+    fetching(9, a.ctypes.data, deep, b.ctypes.data, span, others.ctypes.data, span, a.ctypes.data, 64)
+    assert (sums == others).all()
+
+
 @pytest.mark.parametrize("gap", [0, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 27])
 def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
@@ -163,6 +182,16 @@ def test_a_copy_moves_so_many_floats_and_no_more(count):
     assert (target[:2] == BEYOND).all() and (target[2 + count:] == BEYOND).all()
     copy(source.ctypes.data, source.ctypes.data + 4)             # all read before any is written
     assert source[1:1 + count].tolist() == list(range(1, 1 + count))
+
+
+@pytest.mark.parametrize("each", [1, 4, 8])
+def test_listed_are_the_cache_lines_of_a_tiles_rows(each):
+    rows = np.arange(1000, 1000 + 100 * tile.ROWS, 100)
+    lines = np.full(8 * tile.ROWS + 1, BEYOND)
+    from_python(tile.list_lines)[4](rows.ctypes.data, 12, each, lines.ctypes.data)
+    expected = [row + 12 + 64 * line for row in rows for line in range(each)]
+    assert lines[:len(expected)].tolist() == expected
+    assert (lines[(tile.ROWS - 1) * each + 8:] == BEYOND).all()
 
 
 def test_the_tile_of_this_processor_fits_the_others_files():

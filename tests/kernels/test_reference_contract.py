@@ -31,15 +31,18 @@ def calls(N, dtype):
     mask = np.ones(x.shape, "uint8")
     return {
         "contiguous": ((x,), dtype),
-        "images_innermost": ((x,), dtype),
+        "flatten": ((x,), dtype),
+        "flatten_backward": ((a(N, 80), x.shape), dtype),
         "conv2d_input": ((x, w.shape, *CONV, 2), dtype),
         "conv2d": ((x, w, a(6), *CONV, 2), dtype),
         "conv2d_backward_data": ((dy_conv, w, x.shape, *CONV, 2), dtype),
         "conv2d_backward_weights": ((dy_conv, x, w.shape, *CONV, 2), dtype),
+        "conv2d_backward": ((dy_conv, dy_conv, x, x.shape, w, *CONV, 2, "relu", (True,) * 3), (dtype,) * 3),
         "depthwise_conv2d": ((x, filters, a(8), *CONV), dtype),
         "depthwise_conv2d_backward_data": ((dy_depthwise, filters, x.shape, *CONV), dtype),
         "depthwise_conv2d_backward_weights": ((dy_depthwise, x, filters.shape, *CONV), dtype),
         "dense": ((rows, a(3, 2), a(2)), dtype),
+        "dense_backward": ((a(N, 2), a(N, 2), rows, a(3, 2), "tanh", (True,) * 3), (dtype,) * 3),
         "dense_backward_data": ((a(N, 2), a(3, 2)), dtype),
         "dense_backward_weights": ((a(N, 2), rows), dtype),
         "bias_backward": ((x,), dtype),
@@ -129,8 +132,9 @@ def test_a_batch_of_none_gives_a_batch_of_none(name):
     arguments, _ = calls(0, "float32")[name]
     outputs = results(name, arguments)
     full = results(name, calls(2, "float32")[name][0])
-    for output, other in zip(outputs, full):
-        expected = other.shape if "weights" in name or output.ndim == 1 else (0, *other.shape[1:])
+    for number, (output, other) in enumerate(zip(outputs, full)):
+        of_a_parameter = "weights" in name or output.ndim == 1 or name in ("conv2d_backward", "dense_backward") and number
+        expected = other.shape if of_a_parameter else (0, *other.shape[1:])
         assert output.shape == expected
         assert not output.any()
 
