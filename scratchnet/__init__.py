@@ -8,7 +8,7 @@ if not (_here / "kernels").is_dir() and (_here.parent / "kernels" / "reference")
     __path__.append(str(_here.parent))
 
 from scratchnet import backend, data, initializers, models, schedules  # noqa: E402
-from scratchnet.backend import synchronize, to_device, use_kernels  # noqa: E402
+from scratchnet.backend import synchronize, to_device, use_kernels, use_precision  # noqa: E402
 from scratchnet.fit import fit  # noqa: E402
 from scratchnet.gradcheck import gradcheck  # noqa: E402
 from scratchnet.inference import for_inference  # noqa: E402
@@ -22,4 +22,5 @@ from scratchnet.weights import load_weights, save_weights  # noqa: E402
 
 __all__ = ["Adam", "AdamW", "RMSProp", "SGD", "__version__", "backend", "binary_cross_entropy", "data", "fit",
            "for_inference", "gradcheck", "initializers", "load_weights", "mean_squared_error", "models", "save_weights",
-           "schedules", "softmax_cross_entropy", "summary", "synchronize", "to_device", "use_kernels", *_layers]
+           "schedules", "softmax_cross_entropy", "summary", "synchronize", "to_device", "use_kernels", "use_precision",
+           *_layers]

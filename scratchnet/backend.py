@@ -14,13 +14,17 @@ class _Choice(threading.local):
 _choice = _Choice()
 _loaded = {}
 KERNELS = ("reference", "cpu")
+PRECISIONS = ("float32", "tf32")
 
 
 def ops(x):
-    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `reference` for everything else."""
+    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 CuPy ones, `reference` for
+    everything else."""
     if _choice.forced is not None:
         return _choice.forced
-    return kernels("cpu" if type(x) is np.ndarray and x.dtype == np.float32 else "reference")
+    if x.dtype != np.float32:
+        return kernels("reference")
+    return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
 
 
 def kernels(name):
@@ -41,6 +45,21 @@ def use_kernels(name):
         yield
     finally:
         _choice.forced = before
+
+
+@contextlib.contextmanager
+def use_precision(name):
+    """Inside it, this thread's convolutions and dense layers on a GPU round their factors to TF32's 11 bits of mantissa,
+    for its tensor cores ("tf32"), or leave them as they are ("float32", the default). Sums are float32 in both. A backward
+    runs in the precision in force when it is called. Nothing changes on the CPU, nor in depthwise convolutions."""
+    if name not in PRECISIONS:
+        raise ValueError(f"use_precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
+    from scratchnet.kernels.cuda.precision import precision
+    before, precision.tf32 = precision.tf32, name == "tf32"
+    try:
+        yield
+    finally:
+        precision.tf32 = before
 
 
 def is_array(x):

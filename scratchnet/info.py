@@ -5,16 +5,16 @@ import platform
 import sys
 
 from scratchnet import backend, cli
+from scratchnet.kernels.cuda.probe import DISTRIBUTIONS
 from scratchnet.version import __version__
 
 PACKAGES = ("numpy", "numba", "llvmlite", "safetensors", "pillow", "matplotlib")
-GPU_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 
 
 def versions(*more):
     """{name: version} of Python, scratchnet, the packages it stands on and `more` packages, those that are there."""
     found = {"scratchnet": __version__, "python": platform.python_version()}
-    for package in PACKAGES + GPU_PACKAGES + more:
+    for package in (*PACKAGES, *DISTRIBUTIONS, *more):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -25,6 +25,7 @@ def versions(*more):
 def command(args):
     cli.choose_device(args)
     from scratchnet.kernels.cpu import cache, threads
+    from scratchnet.kernels.cuda import probe
 
     try:
         folder = str(cache.open_folder())
@@ -34,8 +35,10 @@ def command(args):
     facts = {
         **versions(), "platform": platform.platform(), "processor": processor(), "cores": cli.cores(),
         "threads": threads.threads(), "threading layer": threads.threading_layer(), "kernel cache": folder,
-        "gpu": words if works else None, **({} if works else {"why no gpu": words}),
+        "gpu": words if works else None, **(probe.facts() if works else {"why no gpu": words}),
     }
+    if works and probe.conflict():
+        print(f"warning: {probe.conflict()}", file=sys.stderr)
     if args.json:
         cli.print_json(facts)
     else:

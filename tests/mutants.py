@@ -21,7 +21,8 @@ import xml.etree.ElementTree
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import mutants_engine  # noqa: F401: fills MUTANTS
+import mutants_cuda  # noqa: F401: fills MUTANTS
+import mutants_engine  # noqa: F401
 import mutants_images  # noqa: F401
 import mutants_inference  # noqa: F401
 import mutants_kernels  # noqa: F401

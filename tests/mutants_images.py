@@ -8,7 +8,7 @@ rows("kernels/cpu/bias.py", CHWN + "::test_sums_for_a_bias",
      ("the last line of a row lost", "range(start, min(last, start + BLOCK * lanes), lanes)",
       "range(start, min(last, start + BLOCK * lanes) - lanes + 1, lanes)"))
 rows("kernels/cpu/chwn.py", CHWN,
-     ("any transpose passes", "not x.flags.c_contiguous and turn(x).flags.carray", "not x.flags.c_contiguous"),
+     ("any transpose passes", "not x.flags.c_contiguous and swapped(x).flags.carray", "not x.flags.c_contiguous"),
      ("the order of the first of two arrays", "if is_chwn(arrays[-1])", "if is_chwn(arrays[0])"),
      ("images behind the last whole vector lost", "for n in range(whole, N)", "for n in range(N, N)"),
      ("a stage of the transpose mirrored", "for move in (0, half)", "for move in (half, 0)"))

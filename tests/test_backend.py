@@ -14,6 +14,23 @@ def test_the_dtype_chooses_the_kernels(dtype, name):
     assert backend.ops(np.zeros(1, dtype)) is backend.kernels(name)
 
 
+class FromCupy:
+    """An array as ops() looks at it."""
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+
+
+FromCupy.__module__ = "cupy"
+
+
+@pytest.mark.parametrize("dtype, name", [("float32", "cuda"), ("float64", "reference"), ("float16", "reference")])
+def test_float32_arrays_of_cupy_get_the_kernels_for_cuda(dtype, name):
+    assert backend.ops(FromCupy(dtype)) is backend.kernels(name)
+    with sn.use_kernels("reference"):
+        assert backend.ops(FromCupy(dtype)) is backend.kernels("reference")
+
+
 def test_use_kernels_holds_inside_the_block_and_in_this_thread_only():
     x, elsewhere = np.zeros(1, np.float32), []
     with sn.use_kernels("reference"):

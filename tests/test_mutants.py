@@ -9,10 +9,11 @@ from mutants import MUTANTS, ROOT, planted, stale
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
-def test_a_mutant_finds_its_place_once_and_is_still_python(mutant):
+def test_a_mutant_finds_its_place_once_and_python_is_still_python(mutant):
     assert not stale(mutant)
     assert planted(mutant) != (ROOT / mutant.file).read_text(encoding="utf-8")
-    ast.parse(planted(mutant))
+    if mutant.file.endswith(".py"):
+        ast.parse(planted(mutant))
     file, _, test = mutant.tests.partition("[")[0].partition("::")
     assert f"def {test or 'test_'}" in (ROOT / file).read_text(encoding="utf-8")
 

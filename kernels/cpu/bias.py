@@ -4,7 +4,7 @@ from numba import prange
 from numpy import float32, uint64
 
 from . import memory, threads
-from .chwn import as_chwn, contiguous, is_chwn, turn
+from .chwn import as_chwn, contiguous, is_chwn, swapped
 from .column_sums import LANES, long_rows
 from .compile import behaved, helper, light_kernel
 from .exponential import tanh
@@ -107,13 +107,13 @@ def _summed(dy, y, activation):
     """dz, an array like y, or dy itself where there is no activation, and db (C,), always summed in the same order."""
     rows_are_channels, C = is_chwn(dy if y is None else y), dy.shape[-1]
     dy = as_chwn(dy) if rows_are_channels else contiguous(dy)
-    y = dy if y is None else turn(y) if rows_are_channels else behaved(y)
+    y = dy if y is None else swapped(y) if rows_are_channels else behaved(y)
     dz = dy if activation == NONE else memory.empty(dy.shape)
     flat = dy.reshape(-1), y.reshape(-1), activation, dz.reshape(-1)
     if rows_are_channels:
         totals = memory.empty((threads.threads(), C), numpy.float64)
         _row_sums(*flat, C, totals)
-        return turn(dz), totals.sum(axis=0).astype(numpy.float32)
+        return swapped(dz), totals.sum(axis=0).astype(numpy.float32)
     rows, lanes = long_rows(dy.size, C)
     parts = threads.chunks(rows, BLOCK)
     totals = memory.empty((parts, lanes), numpy.float64)

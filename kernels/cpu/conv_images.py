@@ -109,10 +109,9 @@ def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
 
 
 @kernel
-def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segments, window):
-    """totals[part], zeros at first: each thread's own sums over some output rows, in a fixed order: (K, F) of dw, (F,) of db.
-
-    dz: the gradient before the activation, made here; it is dy where there is none."""
+def _weights(dy, y, activation, dz, x, totals, bias_totals, origin, dilation, starts, segments, window):
+    """totals[part] (K, F), zeros at first, and bias_totals[part] (F,): each thread's own sums over some output rows, in a fixed
+    order. dz: the gradient before the activation, made here; it is dy where there is none."""
     C, H, W, N = x.shape
     F, OH, OW, _ = dy.shape
     KH, KW = window
@@ -120,11 +119,11 @@ def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segment
     flat_totals = totals.reshape(totals.size)
     parts, K = totals.shape[0], KH * KW * C
     for part in prange(parts):
-        own, last = part * (K + 1) * F, (part + 1) * OH // parts
+        own, last = part * K * F, (part + 1) * OH // parts
         line = numpy.empty(LINE, numpy.float32)
         for f in range(F):
-            totals[part, K * F + f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
-                                                   (f * OH + last) * OW * N, line)
+            bias_totals[part, f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
+                                                (f * OH + last) * OW * N, line)
         for piece in range(segments.shape[0]):
             ow, end, v, v_last = segments[piece]
             P = (end - ow) * N
@@ -154,7 +153,7 @@ def _correlate(x, w, bias, shape, origin, dilation, activation=NONE):
     KH, KW, _, _ = w.shape
     y = chwn.empty(shape)
     if y.size:
-        _convolve(chwn.as_chwn(x), w, bias, chwn.turn(y), origin, dilation, _starts(x.shape, (KH, KW), dilation),
+        _convolve(chwn.as_chwn(x), w, bias, chwn.swapped(y), origin, dilation, _starts(x.shape, (KH, KW), dilation),
                   _segments(x.shape[2], shape[2], KW, origin[1], dilation[1], _cuts(shape[1])), activation)
     return y
 
@@ -181,19 +180,19 @@ def conv2d_backward_weights(dy, x, w_shape, padding, dilation):
 
 def _sums(dy, y, x, w_shape, padding, dilation, activation):
     """dz (F, OH, OW, N), the gradient before the activation, and with it dw and db, in one pass."""
-    KH, KW, C, F = w_shape
+    KH, KW, _, F = w_shape
     dy = chwn.as_chwn(dy)
     y, dz = (dy, dy) if activation is None else (chwn.as_chwn(y), memory.empty(dy.shape))
-    totals = memory.zeros((threads.chunks(dy.shape[1]), (KH * KW * C + 1) * F))
+    parts = threads.chunks(dy.shape[1])
+    totals, bias_totals = memory.zeros((parts, *w_shape)), memory.zeros((parts, F), numpy.float64)
     if dy.size:
-        _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]), tuple(dilation),
-                 _starts(x.shape, (KH, KW), tuple(dilation)),
+        _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, bias_totals, (padding[0][0], padding[1][0]),
+                 tuple(dilation), _starts(x.shape, (KH, KW), tuple(dilation)),
                  _segments(x.shape[2], dy.shape[2], KW, padding[1][0], dilation[1], 1), (KH, KW))
-    total = totals.sum(axis=0)                   # of few numbers
-    return dz, total[:-F].reshape(w_shape), total[-F:]
+    return dz, totals.sum(axis=0), bias_totals.sum(axis=0).astype(numpy.float32)         # few numbers
 
 
 def conv2d_backward(dy, y, x, w, padding, dilation, activation, needs_dx):
     """dx or None, dw and db of y = activation(conv2d(x, w, b))."""
     dz, dw, db = _sums(dy, y, x, w.shape, padding, dilation, activation)
-    return conv2d_backward_data(chwn.turn(dz), w, x.shape, padding, dilation) if needs_dx else None, dw, db
+    return conv2d_backward_data(chwn.swapped(dz), w, x.shape, padding, dilation) if needs_dx else None, dw, db

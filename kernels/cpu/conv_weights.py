@@ -11,8 +11,7 @@ from numpy import float32
 from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
-from .tile import (DEEP, FEW_DEEP, SPAN, copy_panel_row, copy_piece_row, few_fetching_columns_tile,
-                   fetching_columns_tile)
+from .tile import DEEP, FEW_DEEP, SPAN, columns_tile, copy_panel_row, copy_piece_row, few_columns_tile
 
 PIXELS = 400                                     # of a block: a panel of them is 18 KB
 CACHED = 384 * 1024                              # floats of x and dy in a block: 1 MB
@@ -92,16 +91,16 @@ def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, 
         a, left = pieces.ctypes.data + 4 * first * pixels, depth - first
         ask, step = _next_of(later, pixels)
         if left >= DEEP and columns == SPAN:
-            fetching_columns_tile(pixels, a, DEEP, b, SPAN, out.ctypes.data + 4 * (out_at + first * F), F, ask, step)
+            columns_tile(pixels, a, DEEP, b, SPAN, out.ctypes.data + 4 * (out_at + first * F), F, ask, step)
             continue
         for i in range(0, min(left, DEEP), FEW_DEEP):
             at = out_at + (first + i) * F
             if left - i >= FEW_DEEP and columns == SPAN:
-                few_fetching_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, out.ctypes.data + 4 * at, F, ask, step)
+                few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, out.ctypes.data + 4 * at, F, ask, step)
                 continue
             for j in range(FEW_DEEP * SPAN):
                 edge[j] = 0
-            few_fetching_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, edge.ctypes.data, SPAN, ask, step)
+            few_columns_tile(pixels, a + 4 * i, DEEP, b, SPAN, edge.ctypes.data, SPAN, ask, step)
             for k in range(min(FEW_DEEP, left - i)):
                 for j in range(columns):
                     out[at + k * F + j] += edge[k * SPAN + j]

@@ -175,17 +175,16 @@ def _pack(w, taps, groups, packed):
 
 
 @kernel
-def _turn(w, groups, turned):
-    """turned[KH·KW - 1 - tap, f, group·C + c] = w[tap, c, group·F + f], in squares that the cache holds."""
-    taps, CG, F = w.shape
-    FG = F // groups
-    rows = (FG + 15) // 16
-    for task in prange(taps * groups * rows):
-        tap, group, row = task // (groups * rows), task // rows % groups, task % rows * 16
-        for column in range(0, CG, 16):
-            for f in range(row, min(FG, row + 16)):
-                for c in range(column, min(CG, column + 16)):
-                    turned[taps - 1 - tap, f, group * CG + c] = w[tap, c, group * FG + f]
+def _turn(w, turned):
+    """turned[KH·KW - 1 - tap, f, c] = w[tap, c, f], in squares that the cache holds."""
+    taps, C, F = w.shape
+    rows = (F + 15) // 16
+    for task in prange(taps * rows):
+        tap, row = task // rows, task % rows * 16
+        for column in range(0, C, 16):
+            for f in range(row, min(F, row + 16)):
+                for c in range(column, min(C, column + 16)):
+                    turned[taps - 1 - tap, f, c] = w[tap, c, f]
 
 
 @kernel
@@ -208,12 +207,12 @@ def _pack_turned(w, taps, groups, packed):
                     packed[start + i * WIDTH + c] = 0
 
 
-def turn(w, groups=1):
-    """The weights of backward-data, (KH, KW, F/groups, C): w (KH, KW, C/groups, F) turned by 180 degrees, channels and
-    filters in each other's place."""
-    KH, KW, CG, F = w.shape
-    turned = memory.empty((KH, KW, F // groups, CG * groups))
-    _turn(w.reshape(KH * KW, CG, F), groups, turned.reshape(KH * KW, F // groups, CG * groups))
+def turn(w):
+    """The weights of backward-data, (KH, KW, F, C): w (KH, KW, C, F) turned by 180 degrees, channels and filters in each
+    other's place."""
+    KH, KW, C, F = w.shape
+    turned = memory.empty((KH, KW, F, C))
+    _turn(w.reshape(KH * KW, C, F), turned.reshape(KH * KW, F, C))
     return turned
 
 

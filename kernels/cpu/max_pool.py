@@ -12,7 +12,7 @@ from numpy import float32, int32
 
 from ..shapes import output_size
 from . import memory
-from .chwn import as_chwn, in_one_order, is_chwn, turn
+from .chwn import as_chwn, in_one_order, is_chwn, swapped
 from .compile import INT32, behaved, helper, light_kernel
 
 MANY = 16                                        # channels from which loops over them are worth their start
@@ -149,8 +149,8 @@ def max_pool2d(x, pool_size, strides, padding, dilation, ceil_mode):
 
 def max_pool2d_backward(dy, winners, x_shape, pool_size, strides, padding, dilation):
     """dx = Σ dy over the windows that the element has won."""
-    if is_chwn(winners):
-        return turn(_backward_of(as_chwn(dy), turn(winners), x_shape, pool_size, strides, padding, dilation))
+    if is_chwn(winners, INT32):
+        return swapped(_backward_of(as_chwn(dy), swapped(winners), x_shape, pool_size, strides, padding, dilation))
     return _backward_of(behaved(dy), behaved(winners, INT32), x_shape, pool_size, strides, padding, dilation)
 
 

@@ -213,32 +213,27 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS, fetches=0):
     return tile
 
 
-def make_columns_tile(rows, vectors, lanes=LANES, fetches=False):
-    """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart. One that
-    `fetches` takes `ask` and `ask_step` too, as a rows_tile does."""
-    def emit(builder, arguments):
-        count, a, a_step, b, b_step, out, out_row, *what = arguments
-        v = Vectors(builder, lanes)
-
-        def fetch(pair):
-            v.prefetch(v.address(builder.add(what[0], builder.mul(pair, what[1]))))
-        sums = [[v.zero] * vectors for _ in range(rows)]
-        _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b), b_step,
-                          sums, meanwhile=fetch if fetches else None)
-        out = v.address(out)
-        for i in range(rows):
-            row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
-            for j in range(vectors):
-                v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
-
+def make_columns_tile(rows, vectors, lanes=LANES):
     @intrinsic
-    def tile(context, count, a, a_step, b, b_step, out, out_row):
-        return types.void(*[types.intp] * 7), lambda _, builder, signature, arguments: emit(builder, arguments)
+    def tile(context, count, a, a_step, b, b_step, out, out_row, ask, ask_step):
+        """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart; ask: what
+        to fetch meanwhile, as for rows_tile."""
+        def generate(_, builder, signature, arguments):
+            count, a, a_step, b, b_step, out, out_row, ask, ask_step = arguments
+            v = Vectors(builder, lanes)
 
-    @intrinsic
-    def fetching_tile(context, count, a, a_step, b, b_step, out, out_row, ask, ask_step):
-        return types.void(*[types.intp] * 9), lambda _, builder, signature, arguments: emit(builder, arguments)
-    return fetching_tile if fetches else tile
+            def fetch(pair):
+                v.prefetch(v.address(builder.add(ask, builder.mul(pair, ask_step))))
+            sums = [[v.zero] * vectors for _ in range(rows)]
+            _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b), b_step,
+                              sums, meanwhile=fetch)
+            out = v.address(out)
+            for i in range(rows):
+                row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
+                for j in range(vectors):
+                    v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
+        return types.void(*[types.intp] * 9), generate
+    return tile
 
 
 rows_tile, few_rows_tile = make_rows_tile(ROWS, VECTORS), make_rows_tile(FEW_ROWS, VECTORS, AHEAD)
@@ -246,7 +241,6 @@ fetching_rows_tile = make_rows_tile(ROWS, VECTORS, fetches=FETCHES)
 half_rows_tile, narrow_rows_tile = make_rows_tile(ROWS, 2), make_rows_tile(ROWS, 1)
 long_rows_tile = make_rows_tile(LONG, 1, apart=LONG)
 columns_tile, few_columns_tile = make_columns_tile(DEEP, 2), make_columns_tile(FEW_DEEP, 2)
-fetching_columns_tile, few_fetching_columns_tile = (make_columns_tile(deep, 2, fetches=True) for deep in (DEEP, FEW_DEEP))
 
 
 def make_copy(count):

@@ -1,12 +1,50 @@
 """Is there a GPU that works? Importing CuPy proves nothing, so a kernel is compiled and run."""
 
+import importlib.metadata
 from pathlib import Path
 
 N = 256
+DISTRIBUTIONS = "cupy-cuda12x", "cupy-cuda13x", "cupy"       # each brings the folder cupy
 
 
 def probe():
     """(True, the device's name), or (False, why not in one line)."""
+    found, words = _probe()
+    return found, words if found else "; ".join(filter(None, [words, conflict()]))
+
+
+def conflict():
+    """What to do where several of CuPy's distributions are installed, each over the others' files; else None."""
+    installed = []
+    for name in DISTRIBUTIONS:
+        try:
+            installed.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    if len(installed) > 1:
+        return (f"{' and '.join(installed)} are installed over each other; uninstall them all, then install the one "
+                "extra that fits the driver, cuda12 or cuda13")
+    return None
+
+
+def facts():
+    """{what: value} about the device that probe() found, and the versions of CUDA."""
+    from cupy.cuda import Device, runtime
+
+    properties = runtime.getDeviceProperties(Device().id)
+    return {"gpu memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
+            "gpu multiprocessors": properties["multiProcessorCount"],
+            "gpu compute capability": f"{properties['major']}.{properties['minor']}",
+            "cuda of the driver": _version(runtime.driverGetVersion()),
+            "cuda of cupy": _version(runtime.runtimeGetVersion())}
+
+
+def _version(number):
+    """CUDA's way to write versions: 13020 is 13.2."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _probe():
     try:
         import cupy
     except ImportError as error:

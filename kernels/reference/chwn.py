@@ -1,4 +1,6 @@
 """The order of an array's numbers in memory, which no result depends on: here all orders are as good."""
+from math import prod
+
 from .array_module import get_array_module
 
 
@@ -8,11 +10,10 @@ def contiguous(x):
 
 
 def flatten(x):
-    """x (N, H, W, C) -> (N, H·W·C)."""
-    N, H, W, C = x.shape
-    return x.reshape(N, H * W * C)
+    """x (N, H, W, C), or of any other axes, -> (N, H·W·C)."""
+    return x.reshape(len(x), prod(x.shape[1:]))
 
 
 def flatten_backward(dy, x_shape):
-    """dy (N, H·W·C) -> (N, H, W, C)."""
+    """dy (N, H·W·C) -> x_shape."""
     return dy.reshape(x_shape)

@@ -36,14 +36,14 @@ def check_array(layer, x, what):
                             "convert it with np.array(...)")
         if not x.dtype.isnative:
             x = np.require(x, x.dtype.newbyteorder("="), ["C", "A", "W"])
-        elif not x.flags.carray and not (layer.takes_images_innermost and images_innermost(x)):
+        elif not x.flags.carray and not (layer.takes_images_innermost and _lies_images_innermost(x)):
             x = np.require(ops(x).contiguous(x), None, ["C", "A", "W"])
     elif not x.flags.c_contiguous:
         x = x.copy(order="C")
     return x
 
 
-def images_innermost(x):
+def _lies_images_innermost(x):
     """Whether x (N, H, W, C) lies in memory as (C, H, W, N), or rows (N, C) as (C, N), without gaps."""
     return x.T.flags.carray if x.ndim == 2 else x.ndim == 4 and x.transpose(3, 1, 2, 0).flags.carray
 

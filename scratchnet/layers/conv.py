@@ -73,7 +73,7 @@ class Conv2D(Layer):
 
         def backward(dy, need_dx=True):
             dz = dy if activation else activation_backward(dy)
-            needs = need_dx, self.weight.trainable, self.use_bias and self.bias.trainable
+            needs = need_dx, x is not None, self.use_bias and self.bias.trainable
             dx, dw, db = ops(dy).conv2d_backward(dz, kept, x, shape, w, *window, activation, needs)
             add_gradients(self, dw, db)
             return dx

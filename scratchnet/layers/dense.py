@@ -56,7 +56,7 @@ class Dense(Layer):
 
         def backward(dy, need_dx=True):
             dz = dy if activation else activation_backward(dy)
-            needs = need_dx, self.weight.trainable, self.use_bias and self.bias.trainable
+            needs = need_dx, x is not None, self.use_bias and self.bias.trainable
             dx, dw, db = ops(dy).dense_backward(dz, kept, x, w, activation, needs)
             add_gradients(self, dw, db)
             return dx
@@ -70,7 +70,7 @@ class Dense(Layer):
 
 
 class Flatten(Layer):
-    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back, into the order in memory that x had.
+    """(N, H, W, C) -> (N, H·W·C), in that order; backward is the reshape back.
 
     kernels/reference/chwn.py: flatten; kernels/cpu/chwn.py.
     """

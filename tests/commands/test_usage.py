@@ -173,6 +173,20 @@ def test_info_says_what_it_runs_on(capsys):
     assert "kernel cache" in facts and "numba" in facts
 
 
+def test_info_of_a_gpu_has_its_facts_and_says_where_two_cupys_are_installed(capsys, monkeypatch):
+    from scratchnet import backend
+    from scratchnet.kernels.cuda import probe
+
+    monkeypatch.setitem(backend._loaded, "gpu", (True, "Fake GPU"))
+    monkeypatch.setattr(probe, "facts", lambda: {"gpu memory": "1.5 GiB"})
+    monkeypatch.setattr(probe, "conflict", lambda: "two of them")
+    assert info.main(["--json"]) == 0
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert facts["gpu"] == "Fake GPU" and facts["gpu memory"] == "1.5 GiB" and "why no gpu" not in facts
+    assert said.err == "warning: two of them\n"
+
+
 def test_default_folders_are_numbered_and_never_shared(tmp_path, monkeypatch):
     from scratchnet.run_folder import unnamed
 

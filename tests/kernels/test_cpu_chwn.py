@@ -247,6 +247,28 @@ def test_flatten_is_the_same_in_both_orders():
     assert y.flags.c_contiguous and y_turned.T.flags.c_contiguous
     dx, dx_turned = backward(y), backward_turned(y_turned)
     assert np.array_equal(dx, x) and np.array_equal(dx_turned, x) and chwn.is_chwn(dx_turned) and not chwn.is_chwn(dx)
+    assert np.array_equal(flatten.forward(turned(x))[1](y), x)           # a layer of one's own has stood between
+
+
+@pytest.mark.parametrize("kernels", ["cpu", "reference"])
+@pytest.mark.parametrize("shape", [(5,), (5, 4), (2, 3, 4), (2, 3, 4, 5)])
+def test_flatten_takes_any_number_of_axes(shape, kernels):
+    x, flatten = draw(20, *shape), sn.Flatten()
+    assert flatten.init(0, shape) == (np.prod(shape),)
+    with sn.use_kernels(kernels):
+        for order in (x, np.asfortranarray(x)):
+            y, backward = flatten.forward(order)
+            assert np.array_equal(y, x.reshape(20, -1)) and np.array_equal(backward(y), x)
+
+
+def test_numbers_of_another_width_are_refused_in_any_order():
+    for x in (draw(20, 18), draw(20, 4, 3, 2)):
+        wide = turned(x).astype("float64", order="K") if x.ndim == 4 else np.asfortranarray(x.astype("float64"))
+        for refused in (lambda: cpu.contiguous(wide), lambda: cpu.tanh(wide), lambda: cpu.flatten(wide)):
+            with pytest.raises(TypeError, match="expected an array of float32, got float64"):
+                refused()
+    with pytest.raises(TypeError, match="float32"):
+        cpu.dense(np.asfortranarray(draw(20, 18).astype("float64")), draw(18, 3), None)
 
 
 @pytest.mark.parametrize("pool", [sn.AvgPool2D, sn.MaxPool2D])

@@ -15,6 +15,7 @@ import pytest
 
 from scratchnet.kernels import cpu
 from scratchnet.kernels.cpu import compile, tile
+from scratchnet.kernels.cpu import winograd_products as products
 
 ROOT = Path(cpu.__file__).resolve().parents[2]
 PROCESSORS = {"SSE": (4, 2), "NEON": (4, 4), "AVX2": (8, 2), "AVX-512": (16, 4)}          # lanes, vectors
@@ -31,33 +32,30 @@ def from_python(tile):
     def nine(a, b, c, d, e, f, g, h, i):
         tile(a, b, c, d, e, f, g, h, i)
 
-    def seven(a, b, c, d, e, f, g):
-        tile(a, b, c, d, e, f, g)
-
     def four(a, b, c, d):
         tile(a, b, c, d)
 
     def two(a, b):
         tile(a, b)
     return {count: numba.njit(**compile.OPTIONS)(function) for count, function in
-            ((13, thirteen), (9, nine), (7, seven), (4, four), (2, two))}
+            ((13, thirteen), (9, nine), (4, four), (2, two))}
 
 
 def rows_tile_id(case):
-    processor, rows, vectors = case
-    return f"{processor}: {rows} rows of {vectors} vectors"
+    processor, rows, vectors, fetches = case
+    return f"{processor}: {rows} rows of {vectors} vectors" + ", fetching" * (fetches > 0)
 
 
-ROWS_TILES = [(processor, rows, of) for processor, (_, vectors) in PROCESSORS.items()
-              for rows, of in sorted({(tile.ROWS, vectors), (tile.FEW_ROWS, vectors), (tile.ROWS, 2), (tile.ROWS, 1)})]
+ROWS_TILES = [(processor, *shape) for processor, (_, vectors) in PROCESSORS.items()
+              for shape in sorted({(tile.ROWS, vectors, 0), (tile.ROWS, vectors, tile.FETCHES), (tile.FEW_ROWS, vectors, 0),
+                                   (tile.ROWS, 2, 0), (tile.ROWS, 1, 0)})]
 
 
 @pytest.fixture(scope="module", params=ROWS_TILES, ids=rows_tile_id)
 def rows_tile(request):
     """(a function, rows, columns)."""
-    processor, rows, vectors = request.param
-    lanes, fetches = PROCESSORS[processor][0], tile.FETCHES if rows == tile.ROWS and vectors > 2 else 0
-    ahead = tile.AHEAD if rows == tile.FEW_ROWS else 0
+    processor, rows, vectors, fetches = request.param
+    lanes, ahead = PROCESSORS[processor][0], tile.AHEAD if rows == tile.FEW_ROWS else 0
     return from_python(tile.make_rows_tile(rows, vectors, ahead, lanes, fetches=fetches))[13], rows, vectors * lanes
 
 
@@ -143,18 +141,7 @@ def columns_tile(request):
     """(a function, rows, columns)."""
     processor, deep = request.param
     lanes = PROCESSORS[processor][0]
-    return from_python(tile.make_columns_tile(deep, 2, lanes))[7], deep, 2 * lanes
-
-
-def test_a_columns_tile_that_fetches_adds_the_same(columns_tile):
-    function, deep, span = columns_tile
-    fetching = from_python(tile.make_columns_tile(deep, 2, span // 2, fetches=True))[9]
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((9, deep), dtype="f4"), rng.standard_normal((9, span), dtype="f4")
-    sums, others = np.ones((2, deep, span), np.float32)
-    function(9, a.ctypes.data, deep, b.ctypes.data, span, sums.ctypes.data, span)
-    fetching(9, a.ctypes.data, deep, b.ctypes.data, span, others.ctypes.data, span, a.ctypes.data, 64)
-    assert (sums == others).all()
+    return from_python(tile.make_columns_tile(deep, 2, lanes))[9], deep, 2 * lanes
 
 
 @pytest.mark.parametrize("gap", [0, 3])
@@ -169,7 +156,7 @@ def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
     exact = out.astype("float64")
     # (deep, span) += (deep, count) @ (count, span)
     exact[:deep, :span] += a[:, :deep].astype("float64").T @ b[:, :span]
-    function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1])
+    function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1], a.ctypes.data, 64)
     np.testing.assert_allclose(out, exact, **TOLERANCE)
 
 
@@ -196,7 +183,8 @@ def test_listed_are_the_cache_lines_of_a_tiles_rows(each):
 
 def test_the_tile_of_this_processor_fits_the_others_files():
     assert (tile.LANES, tile.VECTORS) in PROCESSORS.values()
-    assert tile.LANES % tile.FEW_DEEP == 0, "winograd_weights.py takes any multiple of LANES channels"
+    assert tile.LANES % products.FEW == 0 and products.DEPTH % tile.LANES == 0, "dw takes any multiple of LANES channels"
+    assert tile.WIDTH % tile.SPAN == 0, "dw's last panel is a whole SPAN"
 
 
 # Direct and by Winograd, forward and backward, in whole and broken panels and pieces.

@@ -31,7 +31,10 @@ class FakeCupy:
         class runtime:
             count = 1
             getDeviceCount = classmethod(lambda cls: cls.count)
-            getDeviceProperties = staticmethod(lambda device: {"name": b"Fake GPU"})
+            getDeviceProperties = staticmethod(lambda device: {"name": b"Fake GPU", "totalGlobalMem": 3 << 29, "major": 9,
+                                                               "minor": 0, "multiProcessorCount": 132})
+            driverGetVersion = staticmethod(lambda: 13020)
+            runtimeGetVersion = staticmethod(lambda: 12090)
 
         class Device:
             id = 0
@@ -70,3 +73,27 @@ def test_no_device_is_no_gpu(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
     monkeypatch.setattr(FakeCupy.cuda.runtime, "count", 0)
     assert probe.probe() == (False, "CuPy finds no device")
+
+
+def test_facts_about_the_device(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
+    monkeypatch.setitem(__import__("sys").modules, "cupy.cuda", FakeCupy.cuda)
+    assert probe.facts() == {"gpu memory": "1.5 GiB", "gpu multiprocessors": 132, "gpu compute capability": "9.0",
+                             "cuda of the driver": "13.2", "cuda of cupy": "12.9"}
+
+
+def test_two_cupys_over_each_other_are_named_with_what_to_do(monkeypatch):
+    import importlib.metadata
+
+    def version(name):
+        if name == "cupy":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "14.2.0"
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
+    monkeypatch.setattr(FakeCupy.cuda.runtime, "count", 0)
+    assert probe.probe() == (False, "CuPy finds no device; cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0 are installed over "
+                                    "each other; uninstall them all, then install the one extra that fits the driver, "
+                                    "cuda12 or cuda13")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version("cupy"))
+    assert probe.conflict() is None

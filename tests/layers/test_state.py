@@ -171,6 +171,15 @@ def test_a_frozen_block_above_a_trained_layer_passes_the_gradient_on():
         "first.weight", "first.bias", "last.weight", "last.bias"]
 
 
+def test_what_was_frozen_in_the_forward_is_so_in_its_backward():
+    for layer, x in ((Conv2D(3, 2, activation="relu"), IMAGES), (Dense(3), np.ones((4, 5), np.float32))):
+        layer.init(0, x.shape[1:])
+        layer.trainable = False
+        y, backward = layer.forward(x)           # and does not keep x
+        layer.trainable = True
+        assert backward(y).shape == x.shape and layer.weight.grad is None
+
+
 def test_unfreezing_trains_again():
     m = model()
     m.trainable = False

@@ -1,0 +1,39 @@
+"""The engines that the kernels run on. Without a device the tests on it are counted as such in pytest's last line."""
+
+import shutil
+import sys
+
+import pytest
+from engines import CudaEngine, HostEngine
+from host_device import Host
+
+from scratchnet import backend
+from scratchnet.kernels.cuda import launch
+
+NOT_RUN = "gpu tests not run (no device)"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("gpu") and not backend.gpu()[0]:
+            item.add_marker(pytest.mark.skip(reason=f"no GPU: {backend.gpu()[1]}"))
+
+
+def pytest_report_teststatus(report):
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2].startswith("Skipped: no GPU: "):
+        return NOT_RUN, "g", "NO GPU"
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory):
+    if sys.platform != "linux" or shutil.which("g++") is None:
+        pytest.skip("the kernels run on the host where there are Linux and g++")
+    return Host(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
+def engine(request, monkeypatch):
+    engine = HostEngine(request.getfixturevalue("host")) if request.param == "host" else CudaEngine()
+    monkeypatch.setattr(launch, "device", engine.device)
+    with engine.allocating():
+        yield engine

@@ -1,0 +1,49 @@
+"""Mutants of the kernels for a GPU and of what launches them. Their tests run them on the host."""
+
+from mutant_rows import rows
+
+POINTWISE, WINDOWS = "tests/gpu/test_cuda_pointwise.py", "tests/gpu/test_cuda_windows.py"
+BATCH_NORM = f"{POINTWISE}::test_batch_norm_with_a_residual_and_its_gradients"
+CONVOLUTION = f"{WINDOWS}::test_convolution_and_both_gradients"
+UPDATES = f"{POINTWISE}::test_an_update_of_many_parameters_at_once"
+TF32 = f"{WINDOWS}::test_convolution_in_tf32_rounds_its_factors_to_eleven_bits"
+
+rows("kernels/cuda/common.cuh", f"{POINTWISE}::test_relu_and_its_gradient",
+     ("the last round is left out", "round_ < PER_THREAD; round_++", "round_ < PER_THREAD - 1; round_++"))
+rows("kernels/cuda/columns.cuh", f"{POINTWISE}::test_a_bias_gradient_alone_and_behind_an_activation",
+     ("sums are read before all are written", "    __syncthreads();\n    float sum", "    float sum"),
+     ("a part ends a row early", "(blockIdx.y + 1) * rows, M)", "(blockIdx.y + 1) * rows, M - 1)"))
+rows("kernels/cuda/batch_norm.cu", BATCH_NORM,
+     ("moments are joined without their counts", "distance * distance * a.count * share", "distance * distance * share"),
+     ("the mean has no gradient", "g - mean_g - (x[i]", "g - (x[i]"))
+rows("kernels/cuda/batch_norm.cu",
+     f"{POINTWISE}::test_a_variance_far_below_the_square_of_the_mean_keeps_its_digits",
+     ("squares are not taken from the first number", "first = x[(long long)start * C + c]",
+      "first = 0.0f * x[(long long)start * C + c]"))
+rows("kernels/cuda/max_pool.cu", f"{WINDOWS}::test_max_pool_and_its_gradient",
+     ("the last of equal maxima wins", "value > most ||", "value >= most ||"))
+rows("kernels/cuda/avg_pool.cu", f"{WINDOWS}::test_average_pool_and_its_gradient",
+     ("the first window that holds an element is left out", "max(ih + top - KH + SH, 0) / SH",
+      "max(ih + top - KH, 0) / SH + 1"))
+rows("kernels/cuda/tile.cuh", CONVOLUTION,
+     ("a slice is overwritten while it is multiplied", "add_products(tiles, sum);\n        __syncthreads();",
+      "add_products(tiles, sum);"))
+rows("kernels/cuda/conv.cu", CONVOLUTION,
+     ("a row below the image", "h < g.H && w >= 0 && w < g.W;\n            values[i] = inside ? x[((image[i]",
+      "h <= g.H && w >= 0 && w < g.W;\n            values[i] = inside ? x[((image[i]"),
+     ("a phase has taps that reach no window", "tap < step && tap * D % S != phase", "tap < 0"),
+     ("windows go up by one whatever the dilation", "down = step * D / S", "down = 1"))
+rows("kernels/cuda/tile_tf32.cuh", TF32,
+     ("factors are not rounded", "return round_to_tf32(value)", "return value"),
+     ("a fragment is read by the wrong rows", "part % 2 * 8 + GROUP]", "part % 2 * 8 + MEMBER]"))
+rows("kernels/cuda/dropout.cu", f"{POINTWISE}::test_dropout_draws_the_bits_of_the_reference",
+     ("another key", "k1 += 0xBB67AE85u", "k1 += 0xBB67AE86u"))
+rows("kernels/cuda/loss.cu", f"{POINTWISE}::test_a_logit_of_minus_infinity_costs_nothing_where_the_target_is_zero",
+     ("zero times infinity", "if (t != 0.0f) term -=", "term -="))
+rows("kernels/cuda/optim.py", UPDATES,
+     ("the last element of a chunk's width is left out", "range(0, row[-1], CHUNK)", "range(0, row[-1] - 1, CHUNK)"))
+rows("kernels/cuda/launch.py", "tests/gpu/test_cuda_launch.py::test_cupy_receives_numbers_of_the_kernels_own_types",
+     ("None is passed on", "return NULL", "return None"),
+     ("floats are doubles", 'if kind == "float":\n        return number', 'if kind == "float":\n        return numpy.float64'))
+rows("scratchnet/backend.py", "tests/test_backend.py::test_float32_arrays_of_cupy_get_the_kernels_for_cuda",
+     ("CuPy arrays stay with the reference", '"cuda" if is_cupy(x) else "reference"', '"reference"'))
