@@ -63,7 +63,7 @@ def contiguous(x):
 def flatten(x):
     """x (N, H, W, C), or of any other axes, -> (N, H·W·C), the images innermost if they are so in x.
 
-    A channel's numbers of all images move together, a line or more at a time: NumPy copies 100 KB so in 10 µs."""
+    A channel's numbers of all images move together, a cache line or more at a time, which NumPy does well."""
     if x.ndim != 4 or not is_chwn(x):
         return contiguous(x).reshape(len(x), prod(x.shape[1:]))
     N, H, W, C = x.shape

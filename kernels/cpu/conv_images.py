@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy
 from numba import prange
-from numpy import float32
 
 from ..shapes import output_size
 from . import chwn, memory, threads
