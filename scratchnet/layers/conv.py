@@ -15,9 +15,9 @@ from scratchnet.backend import ops
 from scratchnet.initializers import initializer
 from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
-from scratchnet.layers.dense import add_gradients
 from scratchnet.layers.geometry import (describe_window, image_shape, pair, padding_argument, positive,
                                         resolve_padding, sliding_shape)
+from scratchnet.layers.parameter import add_gradients
 
 
 class Conv2D(Layer):

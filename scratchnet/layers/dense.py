@@ -7,14 +7,7 @@ from scratchnet.initializers import initializer
 from scratchnet.layers.activation import activation_layer, in_one_call
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import positive
-
-
-def add_gradients(layer, dw, db):
-    """To the gradients of a layer's weight and bias, where there are any."""
-    if dw is not None:
-        layer.weight.add_grad(dw)
-    if db is not None:
-        layer.bias.add_grad(db)
+from scratchnet.layers.parameter import add_gradients
 
 
 class Dense(Layer):

@@ -69,3 +69,11 @@ class Parameter:
     def __repr__(self):
         state = "with" if self._has_grad else "no"
         return f"Parameter({self._value.dtype} {self._value.shape}, {state} gradient)"
+
+
+def add_gradients(layer, dw, db):
+    """dw to the gradient of the layer's weight and db to that of its bias; None is for a frozen one, or none at all."""
+    if dw is not None:
+        layer.weight.add_grad(dw)
+    if db is not None:
+        layer.bias.add_grad(db)
