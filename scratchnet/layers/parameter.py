@@ -6,7 +6,7 @@ from scratchnet.backend import ops
 
 
 class Parameter:
-    """`value` and `grad`, both written in place by the engine, so that their addresses never change.
+    """`value`, written in place by the engine, so that its address never changes, and `grad`.
 
     grad is None until a backward has added to it, and again after the optimiser's step. Assigning `value` checks the
     shape and drops the gradient, which belonged to the old value. `version` counts the changes of value: a backward
@@ -16,7 +16,6 @@ class Parameter:
     def __init__(self, value, trainable=True):
         self._value = value
         self._grad = None
-        self._has_grad = False
         self.trainable = trainable
         self.version = 0
 
@@ -33,13 +32,12 @@ class Parameter:
             self._value[...] = new
         else:                                     # another dtype or device (Layer.astype, to_device): a new array
             self._value = new
-            self._grad = None
         self.clear_grad()
         self.version += 1
 
     @property
     def grad(self):
-        return self._grad if self._has_grad else None
+        return self._grad
 
     @grad.setter
     def grad(self, new):
@@ -47,33 +45,33 @@ class Parameter:
         if new is not None:
             self.add_grad(new)
 
-    def add_grad(self, d):
-        """grad += d, where d is dL/dvalue of one use of the parameter. Without effect where `trainable` is False."""
+    def add_grad(self, d, own=False):
+        """grad += d, where d is dL/dvalue of one use of the parameter. Without effect where `trainable` is False.
+
+        own: the caller gives d away; where it is the first of a step it becomes the gradient, without a copy.
+        """
         if not self.trainable:
             return
         if d.shape != self._value.shape or d.dtype != self._value.dtype:
             raise ValueError(f"Parameter: expected a gradient {self._value.dtype} {self._value.shape}, "
                              f"got {d.dtype} {d.shape}; it has the shape and dtype of the value")
-        if self._has_grad:
-            ops(d).accumulate(self._grad, d)
-        elif self._grad is None:
-            self._grad = d.copy()
+        if self._grad is None:
+            self._grad = d if own and d.flags.c_contiguous else d.copy()
         else:
-            self._grad[...] = d
-        self._has_grad = True
+            ops(d).accumulate(self._grad, d)
 
     def clear_grad(self):
-        """Forget the gradient; its memory is kept for the next one."""
-        self._has_grad = False
+        self._grad = None
 
     def __repr__(self):
-        state = "with" if self._has_grad else "no"
+        state = "no" if self._grad is None else "with"
         return f"Parameter({self._value.dtype} {self._value.shape}, {state} gradient)"
 
 
 def add_gradients(layer, dw, db):
-    """dw to the gradient of the layer's weight and db to that of its bias; None is for a frozen one, or none at all."""
+    """dw, fresh from a kernel, to the gradient of the layer's weight and db to that of its bias; None is for a frozen one,
+    or none at all."""
     if dw is not None:
-        layer.weight.add_grad(dw)
+        layer.weight.add_grad(dw, own=True)
     if db is not None:
-        layer.bias.add_grad(db)
+        layer.bias.add_grad(db, own=True)
