@@ -15,7 +15,7 @@ class Parameter:
 
     def __init__(self, value, trainable=True):
         self._value = value
-        self._grad = None
+        self._grad, self._has_grad = None, False
         self.trainable = trainable
         self.version = 0
 
@@ -31,13 +31,13 @@ class Parameter:
         if type(new) is type(self._value) and new.dtype == self._value.dtype:
             self._value[...] = new
         else:                                     # another dtype or device (Layer.astype, to_device): a new array
-            self._value = new
+            self._value, self._grad = new, None
         self.clear_grad()
         self.version += 1
 
     @property
     def grad(self):
-        return self._grad
+        return self._grad if self._has_grad else None
 
     @grad.setter
     def grad(self, new):
@@ -55,16 +55,22 @@ class Parameter:
         if d.shape != self._value.shape or d.dtype != self._value.dtype:
             raise ValueError(f"Parameter: expected a gradient {self._value.dtype} {self._value.shape}, "
                              f"got {d.dtype} {d.shape}; it has the shape and dtype of the value")
-        if self._grad is None:
-            self._grad = d if own and d.flags.c_contiguous else d.copy()
-        else:
+        if self._has_grad:
             ops(d).accumulate(self._grad, d)
+        elif self._grad is not None:
+            self._grad[...] = d
+        else:
+            self._grad = d if own and isinstance(d, np.ndarray) and d.flags.c_contiguous else d.copy()
+        self._has_grad = True
 
     def clear_grad(self):
-        self._grad = None
+        """Forget the gradient. A GPU's keeps its memory for the next one: a recorded step has built in where it is."""
+        self._has_grad = False
+        if isinstance(self._grad, np.ndarray):
+            self._grad = None
 
     def __repr__(self):
-        state = "no" if self._grad is None else "with"
+        state = "with" if self._has_grad else "no"
         return f"Parameter({self._value.dtype} {self._value.shape}, {state} gradient)"
 
 
