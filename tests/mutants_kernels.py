@@ -104,8 +104,7 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
      ("the floor loses NaN", 'builder.select(builder.fcmp_ordered("<", y, floor), floor, y)',
       'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, apart))", "first = zero"),
-     ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
-      "sums[i][j], row"),
+     ("sums of columns replace what is there", "builder.fadd(total, v.load(target, lanes * j))", "total"),
      ("lines of a row listed too far apart", "list(range(0, 512, 64))", "list(range(0, 1024, 128))"))
 rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
      ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
@@ -115,14 +114,17 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("a sum of several chunks starts anew", "inits if is_first else outs, outs, float32", "inits, outs, float32"),
      ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
-rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py",
      ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
      ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
-     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
+     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"),
+     ("a gate open at 0 and below", "if gate[j] <= float32(0) else y[j]", "if gate[j] < float32(-9) else y[j]"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
 rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
      ("only the first task's sum", "add_parts(totals, dw)", "dw[...] = totals[0]"),
+     ("sums begin with what stands there", "int(first > begin)", "1"),
+     ("a task takes panels of its last tap only", "low % of_a_tap if one_tap else 0", "low % of_a_tap"),
      ("a broken panel copied from the first columns", "dy[start + pixel * F + whole * SPAN + j]",
       "dy[start + pixel * F + j]"))
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",

@@ -97,9 +97,16 @@ def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, init
                               floor, ask, ask_step, lines_at)
 
 
+@helper
+def _shut(y, gate):
+    """y = 0 where the gate is not above 0."""
+    for j in range(y.size):
+        y[j] = float32(0) if gate[j] <= float32(0) else y[j]
+
+
 @kernel
-def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, grid, source, target, depth, groups,
-            block, splits):
+def _gather(x, b, bias, init, has_init, y, gate, has_gate, tap_rows, tap_columns, zeros, floor, grid, source, target, depth,
+            groups, block, splits):
     F, taps = target[2], tap_rows.size
     FG = F // groups
     panels = (FG + WIDTH - 1) // WIDTH
@@ -152,6 +159,10 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
                 for q in range(count):
                     for j in range(columns):
                         y[places[q] // 4 + column + j] = edge[q * WIDTH + j]
+            if has_gate:                         # while the panel's columns of y are in the cache
+                for q in range(count):
+                    at = places[q] // 4 + column
+                    _shut(y[at:at + columns], gate[at:at + columns])
 
 
 @kernel
@@ -258,15 +269,16 @@ def zeros_for(length):
     return _zeros if length <= _zeros.size else memory.zeros(length)
 
 
-def gather(x, b, bias, init, y, taps, grid, source, target, depth, groups=1, relu=False):
+def gather(x, b, bias, init, y, taps, grid, source, target, depth, groups=1, relu=False, gate=None):
     """y[n, i·row_step + top, j·column_step + left] = Σ_t x[n, i·down + rows[t], j·right + columns[t]] @ b[t] + bias
     (+ init, as y), for all (n, i, j) of the grid (N, QH, QW).
 
     x (N, H, W, C), source (H, W, C, down, right); y (N, OH, OW, F), target (OH, OW, F, row_step, top, column_step, left);
-    taps (rows, columns), two int64 arrays; b and bias packed; relu: negative results are 0.
+    taps (rows, columns), two int64 arrays; b and bias packed; relu: negative results are 0. init may be y. Where gate, as
+    y, is not above 0 the result is 0.
     """
     block, splits = _plan(grid[0] * grid[1] * grid[2], target[2] // groups, depth, len(taps[0]), groups, threads.threads())
-    _gather(x.reshape(-1), b, bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None),
-            y.reshape(-1), *taps, zeros_for(depth + WIDTH), 0.0 if relu else -numpy.inf, grid, source, target, depth, groups, block,
-            splits)
+    _gather(x.reshape(-1), b, bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None), y.reshape(-1),
+            (y if gate is None else behaved(gate)).reshape(-1), int(gate is not None), *taps, zeros_for(depth + WIDTH),
+            0.0 if relu else -numpy.inf, grid, source, target, depth, groups, block, splits)
     return y
