@@ -114,10 +114,12 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("a sum of several chunks starts anew", "inits if is_first else outs, outs, float32", "inits, outs, float32"),
      ("the bias added with every chunk", "* WIDTH if is_first else zeros_at,", "* WIDTH,"),
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
-rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py",
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
      ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
-     ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
-     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"),
+     ("every tap has the first one's weights", "weights = w[taps[tap]]\n        for panel",
+      "weights = w[taps[0]]\n        for panel"),
+     ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data_adds_init_and_is_zero_behind_a_shut_gate",
      ("a gate open at 0 and below", "if gate[j] <= float32(0) else y[j]", "if gate[j] < float32(-9) else y[j]"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
@@ -150,8 +152,8 @@ rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forw
 rows("kernels/cpu/winograd_matrices.py", "tests/kernels/test_winograd_matrices.py",
      ("G multiplied where it is to be divided", "[value / scale for value in row]", "[value * scale for value in row]"))
 rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_one_object_convolves_images_of_every_size",
-     ("the residual forgotten by the direct way", "self.bias, residual, y, (rows, columns)",
-      "self.bias, None, y, (rows, columns)"),
+     ("the residual forgotten by the direct way", "packed, bias, residual, y, known", "packed, bias, None, y, known"),
+     ("all images taken the way of the first", "case = x.shape, padding", "case = x.ndim, padding"),
      ("the residual forgotten where there is no epilogue", "y if residual is None else add(residual, y, 1.0)", "y"),
      ("Winograd without the ReLU", "residual, y, m, origin, relu)", "residual, y, m, origin, False)"),
      ("what is given for the result left as it is", "numpy.copyto(out, y)", "numpy.copyto(out, out)"))
