@@ -1,8 +1,8 @@
 """dw of a convolution: dw[tap] = Σ_pixels x[pixel moved by tap]ᵀ dy[pixel], for each tap a product (C, pixels) @ (pixels, F).
 
-A task takes some of the images' rows, block by block. Of a block, dy is copied into panels of SPAN columns, and for each tap
-x into pieces of DEEP channels, pixel after pixel: a panel stays in the L1 cache while the pieces pass by. The tasks' own sums
-are added in a fixed order; a large dw of small maps has one sum only, of which each task has some taps' panels.
+A task takes some of the images' rows, block by block. Of a block, dy is copied into panels of SPAN columns, and for each
+tap x into pieces of DEEP channels, pixel after pixel: a panel stays in the L1 cache while the pieces pass by. The tasks'
+own sums are added in a fixed order; a large dw of small maps has one sum only, of which each task has some taps' panels.
 """
 import numpy
 from numba import prange
@@ -31,7 +31,7 @@ def _places(places, tap_row, tap_column, first, sizes, source):
 
 @helper
 def _copy_panels(panels, dy, start, pixels, F, FG, first, last):
-    """panels[panel][pixel, j] = dy[pixel, panel·SPAN + j] for the panels first <= . < last of a group, 0 behind its columns."""
+    """panels[panel][pixel, j] = dy[pixel, panel·SPAN + j] for panels first <= . < last of a group, 0 behind its columns."""
     source, target = dy.ctypes.data + 4 * start, panels.ctypes.data
     whole = FG // SPAN
     for pixel in range(pixels):
@@ -103,7 +103,7 @@ def _add_product(pieces, panels, panel, pixels, depth, out, out_at, F, columns, 
 
 @kernel
 def _weights(x, dy, tap_rows, tap_columns, sizes, source, depth, groups, lines, splits, panels, pieces, totals):
-    """totals[part] (taps, depth, F): each task sums part of the lines, the image rows of dy, for some of the taps' panels."""
+    """totals[part] (taps, depth, F): each task sums part of the lines, dy's image rows, for some of the taps' panels."""
     N, QH, QW = sizes
     H, W, C, down, _ = source
     parts, _, _, F = totals.shape

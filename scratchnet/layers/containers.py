@@ -87,8 +87,8 @@ class Residual(Layer):
     """y = activation(shortcut(x) + scale · main(x)), so dx is the sum of both ways back.  He et al. 2015, figure 2.
 
     shortcut=None is the identity. Children `main`, `shortcut`. ValueError where the two shapes differ.
-    scale: Szegedy et al. 2016, section 3.3. gated, gates: what a Sequential adds (fusion.py): the ReLU is done in dy already;
-    x is the result of one, to be done in dx. kernels/reference/arithmetic.py: add; kernels/cpu/arithmetic.py.
+    scale: Szegedy et al. 2016, section 3.3. gated, gates: what a Sequential adds (fusion.py): the ReLU is done in dy
+    already; x is the result of one, to be done in dx. kernels/reference/arithmetic.py: add; kernels/cpu/arithmetic.py.
     """
 
     def __init__(self, main, shortcut=None, activation=None, scale=1):

@@ -26,8 +26,8 @@ class Conv2D(Layer):
     weight (KH, KW, C/groups, filters), bias (filters,). With groups, filter f sees the channels of its own group only
     (Krizhevsky et al. 2012, section 3.2). padding: "valid", "same" (OH = ⌈H/s⌉), int, pair, ((top, bottom), (left,
     right)); of zeros. ValueError where the window does not fit or groups do not divide the channels.
-    relu, and init and gate of the backward: what a container adds to the pass (fusion.py). kernels/reference/conv.py: conv2d;
-    kernels/cpu/conv.py.
+    relu, and init and gate of the backward: what a container adds to the pass (fusion.py).
+    kernels/reference/conv.py: conv2d; kernels/cpu/conv.py.
     """
 
     takes_images_innermost = True
