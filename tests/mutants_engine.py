@@ -25,9 +25,9 @@ rows("scratchnet/layers/containers.py", "tests/layers/test_gradients.py::test_gr
      ("concat keeps one branch's gradient", "dx = d if dx is None else ops(d).add(dx, d, 1.0)", "dx = d"))
 rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
      ("closures kept to the end",
-      "dy = backwards.pop()(dy, need_dx or index > lowest)",
+      "dy = backwards.pop()(dy, need_dx or index > lowest, **({} if index else also))",
       "done = backwards.pop()\n                self.done = [*getattr(self, 'done', []), dy]\n"
-      "                dy = done(dy, need_dx or index > lowest)"))
+      "                dy = done(dy, need_dx or index > lowest, **({} if index else also))"))
 rows("scratchnet/layers/fusion.py", "tests/layers/test_fusion.py",
      ("a ReLU runs after it is done", "passes(layers, x):",
       "passes(layers, x):\n    return [layer.forward for layer in layers]\n"),
@@ -36,7 +36,10 @@ rows("scratchnet/layers/fusion.py", "tests/layers/test_fusion.py",
 rows("scratchnet/layers/norm.py", "tests/layers/test_fusion.py",
      ("the ReLU behind a residual twice", "masks = relu and residual is None", "masks = relu"))
 rows("scratchnet/layers/containers.py", "tests/layers/test_fusion.py",
-     ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu"))
+     ("a scale lost in one pass", "self.scale == 1 and (relu", "(relu"),
+     ("a ReLU's gradient left to nobody", "if gates and need_dx else dx", "if False else dx"),
+     ("a shortcut's gradient forgotten", "return main_backward(dy, init=dy, gate=gate)", "return main_backward(dy, gate=gate)"),
+     ("sums under a watch", "if joins and need_dx and not local.watchers", "if joins and need_dx"))
 rows("scratchnet/layers/activation.py", "tests/layers/test_fusion.py",
      ("a subclass's own forward passed over", "type(layer) is ReLU and", "isinstance(layer, ReLU) and"))
 rows("scratchnet/layers/activation.py", "tests/layers/test_gradients.py",

@@ -104,8 +104,7 @@ rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py",
      ("the floor loses NaN", 'builder.select(builder.fcmp_ordered("<", y, floor), floor, y)',
       'builder.select(builder.fcmp_ordered(">", y, floor), y, floor)'),
      ("every tap reads the first one's rows", "first = builder.mul(tap, ir.Constant(INT, apart))", "first = zero"),
-     ("sums of columns replace what is there", "builder.fadd(sums[i][j], v.load(row, lanes * j)), row",
-      "sums[i][j], row"),
+     ("sums of columns replace what is there", "builder.fadd(total, v.load(target, lanes * j))", "total"),
      ("lines of a row listed too far apart", "list(range(0, 512, 64))", "list(range(0, 1024, 128))"))
 rows("kernels/cpu/tile.py", "tests/kernels/test_cpu_tile.py::test_convolutions_on_processors_that_have_less",
      ("pieces of channels that only suit AVX-512", "FEW_DEEP = DEEP // 3", "FEW_DEEP = 4"))
@@ -117,12 +116,17 @@ rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_forward",
      ("every group has the first one's bias", "b.reshape(groups, FG)", "b[:FG]"))
 rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data",
      ("windows not turned round", "turned[taps - 1 - tap, f", "turned[tap, f"),
-     ("every tap has the first one's weights", "weights, filters = w[taps[tap]]", "weights, filters = w[taps[0]]"),
+     ("every tap has the first one's weights", "weights = w[taps[tap]]\n        for panel",
+      "weights = w[taps[0]]\n        for panel"),
      ("every panel has the first one's channels", "weights[panel * WIDTH + c,", "weights[c,"))
+rows("kernels/cpu/gather.py", "tests/kernels/test_cpu_conv.py::test_backward_data_adds_init_and_is_zero_behind_a_shut_gate",
+     ("a gate open at 0 and below", "if gate[j] <= float32(0) else y[j]", "if gate[j] < float32(-9) else y[j]"))
 rows("kernels/cpu/conv.py", "tests/kernels/test_cpu_conv.py::test_backward_data[dilation]",
      ("columns stride as rows do", "right[reach] // strides[1], number", "right[reach] // strides[0], number"))
 rows("kernels/cpu/conv_weights.py", "tests/kernels/test_cpu_conv.py::test_backward_weights",
      ("only the first task's sum", "add_parts(totals, dw)", "dw[...] = totals[0]"),
+     ("sums begin with what stands there", "int(first > begin)", "1"),
+     ("a task takes panels of its last tap only", "low % of_a_tap if one_tap else 0", "low % of_a_tap"),
      ("a broken panel copied from the first columns", "dy[start + pixel * F + whole * SPAN + j]",
       "dy[start + pixel * F + j]"))
 rows("kernels/cpu/winograd.py", "tests/kernels/test_cpu_conv.py::test_winograd_of_both_sizes_with_poisoned_memory",
@@ -148,8 +152,8 @@ rows("kernels/cpu/winograd_tiles.py", "tests/kernels/test_cpu_conv.py::test_forw
 rows("kernels/cpu/winograd_matrices.py", "tests/kernels/test_winograd_matrices.py",
      ("G multiplied where it is to be divided", "[value / scale for value in row]", "[value * scale for value in row]"))
 rows("kernels/cpu/packed.py", "tests/kernels/test_cpu_packed.py::test_one_object_convolves_images_of_every_size",
-     ("the residual forgotten by the direct way", "self.bias, residual, y, (rows, columns)",
-      "self.bias, None, y, (rows, columns)"),
+     ("the residual forgotten by the direct way", "packed, bias, residual, y, known", "packed, bias, None, y, known"),
+     ("all images taken the way of the first", "case = x.shape, padding", "case = x.ndim, padding"),
      ("the residual forgotten where there is no epilogue", "y if residual is None else add(residual, y, 1.0)", "y"),
      ("Winograd without the ReLU", "residual, y, m, origin, relu)", "residual, y, m, origin, False)"),
      ("what is given for the result left as it is", "numpy.copyto(out, y)", "numpy.copyto(out, out)"))

@@ -10,7 +10,8 @@ import numpy
 
 from ..shapes import output_size
 from . import conv_images, conv_planes, memory, winograd
-from .activation import ACTIVATIONS
+from .activation import ACTIVATIONS, relu_backward
+from .arithmetic import add
 from .bias import activation_and_bias_backward
 from .chwn import contiguous, images_innermost
 from .compile import behaved
@@ -97,36 +98,44 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
                        (*x.shape[1:], *strides), (OH, OW, F, 1, 0, 1, 0), w.shape[2], groups, relu))
 
 
-def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
-    """dx[pixel] = Σ over the windows (kh, kw) that cover the pixel: dy[window] @ w[kh, kw]ᵀ.
+def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups, init=None, gate=None):
+    """dx[pixel] = Σ over the windows (kh, kw) that cover the pixel: dy[window] @ w[kh, kw]ᵀ; + init; 0 where gate <= 0.
 
     dy (N, OH, OW, F) -> dx (N, H, W, C). With strides, pixels of one phase, (H mod SH, W mod SW), are covered by the same
-    window elements, so dx is SH·SW convolutions without strides.
+    window elements, so dx is SH·SW convolutions without strides. init, gate as dx; dx may take the place of init.
     """
     if conv_images.suits(x_shape, w.shape, strides, groups):
-        return conv_images.conv2d_backward_data(dy, w, x_shape, padding, dilation)
+        return _finished(conv_images.conv2d_backward_data(dy, w, x_shape, padding, dilation), init, gate)
     dy, w = contiguous(dy), behaved(w)
     KH, KW, CG, F = w.shape
     if 2 * CG <= LANES or F // groups < FEW_DEEP:
-        return conv_planes.conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups)
+        return _finished(conv_planes.conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups), init, gate)
     N, H, W, C = x_shape
     phases = [(a, b, _taps_of_phase((KH, KW), strides, dilation, (padding[0][0], padding[1][0]), (a, b)))
               for a in range(min(strides[0], H)) for b in range(min(strides[1], W))]
     untouched = dy.size == 0 or any(len(numbers) == 0 for _, _, (_, _, numbers) in phases)
-    dx = memory.zeros(x_shape) if untouched else memory.empty(x_shape)
+    if init is not None:
+        init = init.copy() if numpy.may_share_memory(init, dy) else behaved(init)
+    dx = init if init is not None else memory.zeros(x_shape) if untouched else memory.empty(x_shape)
     if not dy.size or not dx.size:
-        return dx
+        return _finished(dx, None, gate)
     bias = pack_bias(None, C, groups)
     m = winograd.tile_size(dy.shape, x_shape, strides, dilation, groups, (KH, KW))
     if m:
-        return winograd.convolve(dy, winograd.filters(turn(w), m), bias, None, dx, m,
-                                 (2 - padding[0][0], 2 - padding[1][0]))
+        return _finished(winograd.convolve(dy, winograd.filters(turn(w), m), bias, init, dx, m,
+                                           (2 - padding[0][0], 2 - padding[1][0])), None, gate)
     for a, b, (rows, columns, numbers) in phases:
         if len(numbers):
             grid = (N, -(-(H - a) // strides[0]), -(-(W - b) // strides[1]))
-            gather(dy, pack_turned(w, numbers, groups), bias, None, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
-                   (H, W, C, strides[0], a, strides[1], b), F // groups, groups)
-    return dx
+            gather(dy, pack_turned(w, numbers, groups), bias, init, dx, (rows, columns), grid, (*dy.shape[1:], 1, 1),
+                   (H, W, C, strides[0], a, strides[1], b), F // groups, groups, gate=None if untouched else gate)
+    return _finished(dx, None, gate if untouched else None)
+
+
+def _finished(dx, init, gate):
+    """What ways without an epilogue leave to be done."""
+    dx = dx if init is None else add(init, dx, 1.0)
+    return dx if gate is None else relu_backward(dx, gate, 0.0, None, 0.0)
 
 
 def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
@@ -150,13 +159,13 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     return gather_weights(x, dy, (rows, columns), dy.shape[:3], (*x.shape[1:], *strides), CG, groups).reshape(w_shape)
 
 
-def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs, init=None, gate=None):
     """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x are
-    used for the activation and for dw only."""
+    used for the activation and for dw only. init, gate: of conv2d_backward_data."""
     if needs[1] and conv_images.suits(x_shape, w.shape, strides, groups):
         dx, dw, db = conv_images.conv2d_backward(dy, y, x, w, padding, dilation, activation, needs[0])
-        return dx, dw, db if needs[2] else None
+        return _finished(dx, init, gate), dw, db if needs[2] else None
     window = strides, padding, dilation, groups
     dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
     dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
-    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db
+    return conv2d_backward_data(dz, w, x_shape, *window, init, gate) if needs[0] else None, dw, db

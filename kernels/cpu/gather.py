@@ -25,6 +25,7 @@ BLOCK = 32 * ROWS                                # output pixels of a task
 CACHED = 192 * 1024                              # floats of x a block may read: 768 KB
 CHUNK = 128                                      # rows of b at once: with WIDTH columns 32 KB
 LINE = 16                                        # floats of a cache line
+TURNED = 4 * LINE                                # of a row of w at once, whose rows lie in as many pages
 Y_LINES = -(-WIDTH // LINE)                      # of a panel's columns in y
 _zeros = numpy.zeros(4096, numpy.float32)        # what taps outside the image read
 
@@ -97,9 +98,16 @@ def _tiles(table, all_taps, height, count, tap, taps, skip, depth, b, bias, init
                               floor, ask, ask_step, lines_at)
 
 
+@helper
+def _shut(y, gate):
+    """y = 0 where the gate is not above 0."""
+    for j in range(y.size):
+        y[j] = float32(0) if gate[j] <= float32(0) else y[j]
+
+
 @kernel
-def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, grid, source, target, depth, groups,
-            block, splits):
+def _gather(x, b, bias, init, has_init, y, gate, has_gate, tap_rows, tap_columns, zeros, floor, grid, source, target, depth,
+            groups, block, splits):
     F, taps = target[2], tap_rows.size
     FG = F // groups
     panels = (FG + WIDTH - 1) // WIDTH
@@ -152,6 +160,10 @@ def _gather(x, b, bias, init, has_init, y, tap_rows, tap_columns, zeros, floor, 
                 for q in range(count):
                     for j in range(columns):
                         y[places[q] // 4 + column + j] = edge[q * WIDTH + j]
+            if has_gate:                         # while the panel's columns of y are in the cache
+                for q in range(count):
+                    at = places[q] // 4 + column
+                    _shut(y[at:at + columns], gate[at:at + columns])
 
 
 @kernel
@@ -192,19 +204,20 @@ def _pack_turned(w, taps, groups, packed):
     """packed (groups, panels of C, taps, F, WIDTH) of w (KH·KW, C, F of all groups); 0 behind the last channel."""
     _, CG, F = w.shape
     FG = F // groups
-    panels, cuts = (CG + WIDTH - 1) // WIDTH, (FG + LINE - 1) // LINE
+    panels, cuts = (CG + WIDTH - 1) // WIDTH, (FG + TURNED - 1) // TURNED
     for task in prange(groups * taps.size * cuts):
-        group, tap, f = task // (taps.size * cuts), task // cuts % taps.size, task % cuts * LINE
-        weights, filters = w[taps[tap]], min(LINE, FG - f)
+        group, tap, cut = task // (taps.size * cuts), task // cuts % taps.size, task % cuts * TURNED
+        weights = w[taps[tap]]
         for panel in range(panels):
-            start = (((group * panels + panel) * taps.size + tap) * FG + f) * WIDTH
             valid = min(WIDTH, CG - panel * WIDTH)
-            for c in range(valid):
-                for i in range(filters):         # a cache line of w, read once
-                    packed[start + i * WIDTH + c] = weights[panel * WIDTH + c, group * FG + f + i]
-            for i in range(filters):
-                for c in range(valid, WIDTH):
-                    packed[start + i * WIDTH + c] = 0
+            for f in range(cut, min(FG, cut + TURNED), LINE):
+                start, filters = (((group * panels + panel) * taps.size + tap) * FG + f) * WIDTH, min(LINE, FG - f)
+                for c in range(valid):
+                    for i in range(filters):     # a cache line of w, read once
+                        packed[start + i * WIDTH + c] = weights[panel * WIDTH + c, group * FG + f + i]
+                for i in range(filters):
+                    for c in range(valid, WIDTH):
+                        packed[start + i * WIDTH + c] = 0
 
 
 def turn(w):
@@ -258,15 +271,26 @@ def zeros_for(length):
     return _zeros if length <= _zeros.size else memory.zeros(length)
 
 
-def gather(x, b, bias, init, y, taps, grid, source, target, depth, groups=1, relu=False):
+def gather(x, b, bias, init, y, taps, grid, source, target, depth, groups=1, relu=False, gate=None):
     """y[n, i·row_step + top, j·column_step + left] = Σ_t x[n, i·down + rows[t], j·right + columns[t]] @ b[t] + bias
     (+ init, as y), for all (n, i, j) of the grid (N, QH, QW).
 
     x (N, H, W, C), source (H, W, C, down, right); y (N, OH, OW, F), target (OH, OW, F, row_step, top, column_step, left);
-    taps (rows, columns), two int64 arrays; b and bias packed; relu: negative results are 0.
+    taps (rows, columns), two int64 arrays; b and bias packed; relu: negative results are 0. init may be y. Where gate, as
+    y, is not above 0 the result is 0.
     """
+    return run(x, b, bias, init, y, prepared(taps, grid, source, target, depth, groups, relu), gate)
+
+
+def prepared(taps, grid, source, target, depth, groups=1, relu=False):
+    """What of a call of `gather` is known before its arrays are, for `run`."""
     block, splits = _plan(grid[0] * grid[1] * grid[2], target[2] // groups, depth, len(taps[0]), groups, threads.threads())
-    _gather(x.reshape(-1), b, bias, (y if init is None else behaved(init)).reshape(-1), int(init is not None),
-            y.reshape(-1), *taps, zeros_for(depth + WIDTH), 0.0 if relu else -numpy.inf, grid, source, target, depth, groups, block,
-            splits)
+    return (*taps, zeros_for(depth + WIDTH), 0.0 if relu else -numpy.inf, grid, source, target, depth, groups, block, splits)
+
+
+def run(x, b, bias, init, y, known, gate=None):
+    """gather(x, b, bias, init, y, ...) where known = prepared(...)."""
+    flat = y.reshape(-1)
+    _gather(x.reshape(-1), b, bias, flat if init is None else behaved(init).reshape(-1), int(init is not None), flat,
+            flat if gate is None else behaved(gate).reshape(-1), int(gate is not None), *known)
     return y

@@ -2,25 +2,29 @@
 
 Called from several threads at once: whatever a call writes to is its own.
 """
+import math
+
 import numpy
 
 from ..shapes import output_size
-from . import memory, winograd
+from . import memory, threads, winograd
 from .activation import relu as apply_relu
 from .arithmetic import add
 from .compile import behaved
 from .conv import conv2d, first_taps, is_merged, padded, suits_planes
 from .depthwise import depthwise_conv2d
-from .gather import gather, pack, pack_bias
+from .gather import gather, pack, pack_bias, prepared, run
 from .tile import WIDTH
 
+SHAPES = 64                                      # of images, for which a convolution keeps what it found out
 TAP = numpy.zeros(1, numpy.int64), numpy.zeros(1, numpy.int64)       # of a dense layer
 
 
 class PackedConv2D:
     """y = x * w + b (+ residual), then max(·, 0) if relu.  w (KH, KW, C/groups, F), b (F,) or None.
 
-    Weights are packed, or transformed for Winograd, when a size of images that asks for it is first seen.
+    Weights are packed, or transformed for Winograd, and the way is chosen, when images of a shape are first seen: with one
+    image a network's many small decisions would take a twentieth of its time.
     A depthwise convolution is the one with w.shape[2] == 1 and as many groups as channels. `out` has to be C-contiguous.
     """
 
@@ -29,31 +33,43 @@ class PackedConv2D:
         self.strides, self.dilation, self.groups = strides, dilation, groups
         self.bias = pack_bias(self.b, w.shape[3], groups)
         self.layouts = {}                        # Winograd's m, 0 for none -> the weights laid out for it
+        self.ways = {}
 
     def __call__(self, x, padding, residual=None, relu=False, out=None):
-        KH, KW, CG, F = self.w.shape
-        N, H, W, C = x.shape
-        window = (self.strides, padding, self.dilation)
-        if self.groups == C and CG == 1:
-            return _finish(depthwise_conv2d(x, self.w, self.b, *window), residual, relu, out)
-        if suits_planes(self.w.shape, C, self.dilation, self.groups):
-            return _finish(conv2d(x, self.w, self.b, *window, self.groups), residual, relu, out)
+        case = x.shape, padding, relu, threads.threads()
+        way = self.ways.get(case)
+        if way is None:
+            way = self._way(x.shape, padding, relu)
+            self.ways = {**self.ways, case: way} if len(self.ways) < SHAPES else {case: way}
+        y_shape, convolve = way
+        return convolve(x, residual, memory.empty(y_shape) if out is None else out)
+
+    def _way(self, x_shape, padding, relu):
+        """y's shape, and the function (x, residual, y) -> y for such images."""
+        (KH, KW, CG, F), (N, H, W, C) = self.w.shape, x_shape
+        w, b, bias, groups, window = self.w, self.b, self.bias, self.groups, (self.strides, padding, self.dilation)
         y_shape = (N, output_size(H, KH, self.strides[0], padding[0], self.dilation[0]),
                    output_size(W, KW, self.strides[1], padding[1], self.dilation[1]), F)
-        y = memory.empty(y_shape) if out is None else out
-        if not y.size:
-            return y
-        m = winograd.tile_size(x.shape, y_shape, self.strides, self.dilation, self.groups, (KH, KW), True)
+        if not math.prod(y_shape):
+            return y_shape, lambda x, residual, y: y
+        if groups == C and CG == 1:
+            return y_shape, lambda x, residual, y: _finish(depthwise_conv2d(x, w, b, *window), residual, relu, y)
+        if suits_planes(w.shape, C, self.dilation, groups):
+            return y_shape, lambda x, residual, y: _finish(conv2d(x, w, b, *window, groups), residual, relu, y)
+        m = winograd.tile_size(x_shape, y_shape, self.strides, self.dilation, groups, (KH, KW), True)
         origin = (padding[0][0], padding[1][0])
         if m:
-            U = self._layout(m, lambda: winograd.filters(self.w, m))
-            return winograd.convolve(x, U, self.bias, residual, y, m, origin, relu)
-        w = self.w
-        if is_merged(w.shape, C, self.dilation, self.groups):
-            x, w, origin = padded(x, padding), w.reshape(KH, 1, KW * C, F), (0, 0)
+            U = self._layout(m, lambda: winograd.filters(w, m))
+            return y_shape, lambda x, residual, y: winograd.convolve(x, U, bias, residual, y, m, origin, relu)
+        merged = is_merged(w.shape, C, self.dilation, groups)
+        if merged:
+            x_shape = N, H + sum(padding[0]), W + sum(padding[1]), C
+            w, origin = w.reshape(KH, 1, KW * C, F), (0, 0)
         rows, columns, numbers = first_taps(w.shape[:2], self.dilation, origin)
-        return gather(x, self._layout(0, lambda: pack(w, numbers, self.groups)), self.bias, residual, y, (rows, columns),
-                      y_shape[:3], (*x.shape[1:], *self.strides), (*y_shape[1:], 1, 0, 1, 0), w.shape[2], self.groups, relu)
+        packed = self._layout(0, lambda: pack(w, numbers, groups))
+        known = prepared((rows, columns), y_shape[:3], (*x_shape[1:], *self.strides), (*y_shape[1:], 1, 0, 1, 0), w.shape[2],
+                         groups, relu)
+        return y_shape, lambda x, residual, y: run(padded(x, padding) if merged else x, packed, bias, residual, y, known)
 
     def _layout(self, key, make):
         if key not in self.layouts:              # two threads may both make it: the same
@@ -83,10 +99,8 @@ class PackedDense:
 
 
 def _finish(y, residual, relu, out):
-    """What the ways without an epilogue leave to be done."""
+    """What the ways without an epilogue leave to be done. -> out"""
     y = y if residual is None else add(residual, y, 1.0)
     y = apply_relu(y, 0.0, None, 0.0) if relu else y
-    if out is None:
-        return y
     numpy.copyto(out, y)
     return out

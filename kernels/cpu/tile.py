@@ -1,7 +1,7 @@
 """The register tile all products are made of: a few rows times a few vectors of columns, summed in registers.
 
     out[i, j] = max(init[i, j] + bias[j] + Σ_t Σ_k a_t[i, k] b[t, k, j], floor)        rows_tile: forward, dx, dense
-    out[i, j] += Σ_k a[k, i] b[k, j]                                                   columns_tile: dw
+    out[i, j] = Σ_k a[k, i] b[k, j] [+ out[i, j]]                                      columns_tile: dw
 
 The whole sum is one loop nest of LLVM vector IR, because Numba's own vectoriser keeps no accumulators over two loops: 6
 rows by 4 vectors are 24 accumulators, and each step loads 4 vectors and broadcasts 6 numbers for 24 multiply-adds, so
@@ -215,11 +215,11 @@ def make_rows_tile(rows, vectors, ahead=0, lanes=LANES, apart=ROWS, fetches=0):
 
 def make_columns_tile(rows, vectors, lanes=LANES):
     @intrinsic
-    def tile(context, count, a, a_step, b, b_step, out, out_row, ask, ask_step):
-        """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart; ask: what
-        to fetch meanwhile, as for rows_tile."""
+    def tile(context, count, a, a_step, b, b_step, out, out_row, adds, ask, ask_step):
+        """a[k, i], b[k, j] for k < count, a_step and b_step floats from one k to the next; out's rows out_row apart, to which
+        the sums are added if adds; ask: what to fetch meanwhile, as for rows_tile."""
         def generate(_, builder, signature, arguments):
-            count, a, a_step, b, b_step, out, out_row, ask, ask_step = arguments
+            count, a, a_step, b, b_step, out, out_row, adds, ask, ask_step = arguments
             v = Vectors(builder, lanes)
 
             def fetch(pair):
@@ -228,11 +228,14 @@ def make_columns_tile(rows, vectors, lanes=LANES):
             _, sums = v.steps("k", count, lambda a, i: builder.load(v.at(a[0], i)), [v.address(a)], a_step, v.address(b), b_step,
                               sums, meanwhile=fetch)
             out = v.address(out)
-            for i in range(rows):
-                row = v.at(out, builder.mul(out_row, ir.Constant(INT, i)))
-                for j in range(vectors):
-                    v.store(builder.fadd(sums[i][j], v.load(row, lanes * j)), row, lanes * j)
-        return types.void(*[types.intp] * 9), generate
+            targets = [v.at(out, builder.mul(out_row, ir.Constant(INT, i))) for i in range(rows)]
+            sums = when(builder, builder.icmp_signed("!=", adds, ir.Constant(INT, 0)), lambda: [
+                [builder.fadd(total, v.load(target, lanes * j)) for j, total in enumerate(row)]
+                for target, row in zip(targets, sums)], sums)
+            for target, row in zip(targets, sums):
+                for j, total in enumerate(row):
+                    v.store(total, target, lanes * j)
+        return types.void(*[types.intp] * 10), generate
     return tile
 
 

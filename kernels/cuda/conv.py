@@ -4,6 +4,8 @@ N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inp
 """
 from ..reference.conv import conv2d_input
 from ..shapes import output_size
+from .activation import relu_backward
+from .arithmetic import add
 from .bias import activation_and_bias_backward, add_bias
 from .columns import together
 from .launch import MOST, THREADS, array, blocks, empty, launch
@@ -36,8 +38,16 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     return y
 
 
-def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
-    """dx[n,p,q,c] = Σ dy w over the windows and taps that read pixel (p, q).  dy (N, OH, OW, F) -> dx (N, H, W, C)."""
+def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups, init=None, gate=None):
+    """dx[n,p,q,c] = Σ dy w over the windows and taps that read pixel (p, q); + init; 0 where gate is not above 0.
+
+    dy (N, OH, OW, F) -> dx (N, H, W, C), init and gate have its shape."""
+    dx = _backward_data(dy, w, x_shape, strides, padding, dilation, groups)
+    dx = dx if init is None else add(init, dx, 1.0)
+    return dx if gate is None else relu_backward(dx, gate, 0.0, None, 0.0)
+
+
+def _backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     w = array("conv2d_backward_data", "w", w, (None, None, x_shape[3] // groups, None))
     N, H, W, C = x_shape
     F = w.shape[3]
@@ -76,13 +86,13 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     return together(partial).reshape(w_shape)
 
 
-def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs, init=None, gate=None):
     """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x
-    are used for the activation and for dw only."""
+    are used for the activation and for dw only. init, gate: of conv2d_backward_data."""
     window = strides, padding, dilation, groups
     dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
     dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
-    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db
+    return conv2d_backward_data(dz, w, x_shape, *window, init, gate) if needs[0] else None, dw, db
 
 
 def _outputs(x_shape, w_shape, strides, padding, dilation):

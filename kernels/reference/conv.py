@@ -4,7 +4,8 @@ Chellapilla, Puri & Simard 2006, "High performance convolutional neural networks
 N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inputs and F/G outputs.
 """
 from ..shapes import output_size
-from .activation import ACTIVATIONS
+from .activation import ACTIVATIONS, relu_backward
+from .arithmetic import add
 from .array_module import accumulator, get_array_module
 from .bias import activation_and_bias_backward
 from .windows import crop_image, pad_image, window_elements
@@ -71,10 +72,12 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     return ACTIVATIONS[activation](y)
 
 
-def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
+def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups, init=None, gate=None):
     """y = columns @ w, so dcolumns = dy @ wᵀ, and dx sums the copies of each pixel: col2im(dcolumns).
 
-    dy (N, OH, OW, F) -> dx (N, H, W, C).
+    dy (N, OH, OW, F) -> dx (N, H, W, C); init and gate have its shape. Where x goes another way too, init is the gradient
+    that comes back on it, and is added; where x is a ReLU's result, it is the gate, and dx is 0 where x is not above 0.
+    A fast kernel may write dx into init.
     """
     xp = get_array_module(dy)
     wide = accumulator(dy.dtype)
@@ -87,7 +90,9 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
         weights = w[..., outputs].reshape(KH * KW * CG, FG).astype(wide, copy=False)
         rows = gradient @ weights.T              # (N*OH*OW, KH*KW*CG) = (N*OH*OW, FG) @ (FG, KH*KW*CG)
         dcolumns[..., inputs] = rows.reshape(N, OH, OW, KH, KW, CG)
-    return col2im(dcolumns, x_shape, strides, padding, dilation).astype(dy.dtype, copy=False)
+    dx = col2im(dcolumns, x_shape, strides, padding, dilation).astype(dy.dtype, copy=False)
+    dx = dx if init is None else add(init, dx, 1.0)
+    return dx if gate is None else relu_backward(dx, gate, 0.0, None, 0.0)
 
 
 def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
@@ -110,10 +115,10 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     return dw.astype(dy.dtype, copy=False)
 
 
-def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs):
+def conv2d_backward(dy, y, x, x_shape, w, strides, padding, dilation, groups, activation, needs, init=None, gate=None):
     """dx, dw and db of y = activation(conv2d(x, w, b)), None for those that `needs` does not name: three flags. y and x are
-    used for the activation and for dw only."""
+    used for the activation and for dw only. init, gate: of conv2d_backward_data."""
     window = strides, padding, dilation, groups
     dz, db = activation_and_bias_backward(dy, y, activation, needs[2])
     dw = conv2d_backward_weights(dz, x, w.shape, *window) if needs[1] else None
-    return conv2d_backward_data(dz, w, x_shape, *window) if needs[0] else None, dw, db
+    return conv2d_backward_data(dz, w, x_shape, *window, init, gate) if needs[0] else None, dw, db

@@ -5,7 +5,7 @@ from functools import partial
 from scratchnet.backend import ops
 from scratchnet.layers.activation import Identity, activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
-from scratchnet.layers.fusion import is_open, one_pass, passes
+from scratchnet.layers.fusion import is_open, one_pass, passes, takes_init
 from scratchnet.layers.running import local, unwatched
 
 
@@ -45,6 +45,8 @@ class Sequential(Layer):
         before, forwards = local.trains_below, passes(layers[frozen:], x)
         if also:
             forwards[-1] = partial(layers[-1].forward, **also)
+        if one_pass(x):
+            _gate(layers[frozen:], forwards)
         for index, forward in enumerate(forwards, frozen):
             local.trains_below = before or index > lowest
             try:
@@ -53,13 +55,13 @@ class Sequential(Layer):
                 local.trains_below = before
             backwards.append(layer_backward)
 
-        def backward(dy, need_dx=True):
+        def backward(dy, need_dx=True, **also):
             while backwards:
                 index = frozen + len(backwards) - 1
                 if index < lowest and not need_dx:
                     backwards.clear()
                     return None
-                dy = backwards.pop()(dy, need_dx or index > lowest)
+                dy = backwards.pop()(dy, need_dx or index > lowest, **({} if index else also))
             return _through(layers[:frozen], images, dy) if frozen and need_dx else dy
         return x, backward
 
@@ -85,7 +87,8 @@ class Residual(Layer):
     """y = activation(shortcut(x) + scale · main(x)), so dx is the sum of both ways back.  He et al. 2015, figure 2.
 
     shortcut=None is the identity. Children `main`, `shortcut`. ValueError where the two shapes differ.
-    scale: Szegedy et al. 2016, section 3.3. kernels/reference/arithmetic.py: add; kernels/cpu/arithmetic.py.
+    scale: Szegedy et al. 2016, section 3.3. gated, gates: what a Sequential adds (fusion.py): the ReLU is done in dy
+    already; x is the result of one, to be done in dx. kernels/reference/arithmetic.py: add; kernels/cpu/arithmetic.py.
     """
 
     def __init__(self, main, shortcut=None, activation=None, scale=1):
@@ -107,19 +110,32 @@ class Residual(Layer):
         for child in self._children.values():
             child.init(rng, input_shape)
 
-    def forward(self, x, training=True):
+    def forward(self, x, training=True, gated=False, gates=False):
         shortcut, shortcut_backward = x, None
         if "shortcut" in self._children:
             shortcut, shortcut_backward = self._children["shortcut"].forward(x, training)
         y, main_backward, activation_backward = self._joined(x, shortcut, training)
+        joins, gate = self.adds_in_a_pass() and one_pass(x) and local.trains_below, x if gates else None
 
         def backward(dy, need_dx=True):
-            dy = activation_backward(dy)
+            dy = dy if gated else activation_backward(dy)
+            if joins and need_dx and not local.watchers:
+                if shortcut_backward is None:    # dy is not the caller's, and has been read when the sum is written into it
+                    return main_backward(dy, init=dy, gate=gate)
+                return shortcut_backward(dy, init=main_backward(dy, gate=gate), gate=gate)
             dmain = dy if self.scale == 1 else dy * dy.dtype.type(self.scale)
             dx = dy if shortcut_backward is None else shortcut_backward(dy, need_dx)
             through_main = main_backward(dmain, need_dx)
-            return ops(dy).add(dx, through_main, 1.0) if need_dx else None
+            dx = ops(dy).add(dx, through_main, 1.0) if need_dx else None
+            return ops(dy).relu_backward(dx, gate, 0.0, None, 0.0) if gates and need_dx else dx
         return y, backward
+
+    def adds_in_a_pass(self):
+        """Whether the first layers' backwards may add the two gradients to each other: behind a ReLU, for which dy is a new
+        array anyway."""
+        branches = self._children.values()
+        return self.scale == 1 and is_plain_relu(self.activation) and all(
+            takes_init(branch[0] if type(branch) is Sequential else branch) for branch in branches)
 
     def _joined(self, x, shortcut, training):
         """y, and the backwards of main and of the activation: in one pass with main's last layer, where that can be."""
@@ -174,6 +190,14 @@ class Concat(Layer):
 
     def multiply_adds(self, input_shape):
         return sum(branch.multiply_adds(input_shape) for branch in self._children.values())
+
+
+def _gate(layers, forwards):
+    """Of two Residuals in a row the second one's backward does the ReLU of the first in the pass of its own sum."""
+    for index, (layer, follower) in enumerate(zip(layers, layers[1:])):
+        if type(layer) is type(follower) is Residual and is_plain_relu(layer.activation) and follower.adds_in_a_pass():
+            forwards[index] = partial(forwards[index], gated=True)
+            forwards[index + 1] = partial(forwards[index + 1], gates=True)
 
 
 def _named(layers, named_layers):

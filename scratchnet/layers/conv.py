@@ -26,7 +26,8 @@ class Conv2D(Layer):
     weight (KH, KW, C/groups, filters), bias (filters,). With groups, filter f sees the channels of its own group only
     (Krizhevsky et al. 2012, section 3.2). padding: "valid", "same" (OH = ⌈H/s⌉), int, pair, ((top, bottom), (left,
     right)); of zeros. ValueError where the window does not fit or groups do not divide the channels.
-    relu: what a container adds to the pass (fusion.py). kernels/reference/conv.py: conv2d; kernels/cpu/conv.py.
+    relu, and init and gate of the backward: what a container adds to the pass (fusion.py).
+    kernels/reference/conv.py: conv2d; kernels/cpu/conv.py.
     """
 
     takes_images_innermost = True
@@ -71,10 +72,10 @@ class Conv2D(Layer):
         if not self.weight.trainable:
             x = None
 
-        def backward(dy, need_dx=True):
+        def backward(dy, need_dx=True, init=None, gate=None):
             dz = dy if activation else activation_backward(dy)
             needs = need_dx, x is not None, self.use_bias and self.bias.trainable
-            dx, dw, db = ops(dy).conv2d_backward(dz, kept, x, shape, w, *window, activation, needs)
+            dx, dw, db = ops(dy).conv2d_backward(dz, kept, x, shape, w, *window, activation, needs, init, gate)
             add_gradients(self, dw, db)
             return dx
         return y, backward

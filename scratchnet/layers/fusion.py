@@ -7,7 +7,13 @@ Conv2D.forward takes the second,
     residual    y = BN(x) + residual
     relu        y = max(that, 0)
 
-which a Sequential hands on to its last layer. A model file knows nothing of it.
+which a Sequential hands on to its last layer. On the way back Conv2D's backward takes two,
+
+    init    dx = what goes through it + init, the gradient of a shortcut around it, which it may write into
+    gate    dx = 0 where the gate, its x and some ReLU's result, is 0
+
+which a Sequential hands on to its first layer: a Residual has them, and of two in a row the second does the ReLU of the
+first, whose dy is then `gated`. A model file knows nothing of it.
 """
 
 from functools import partial
@@ -32,6 +38,11 @@ def is_open(layer):
 def _takes_relu(layer):
     """Whether layer.forward(x, training, relu=...) may be asked for."""
     return type(layer) in (BatchNorm, Conv2D) and type(layer.activation) is Identity
+
+
+def takes_init(layer):
+    """Whether the layer's backward(dy, need_dx, init=..., gate=...) may be asked for."""
+    return type(layer) is Conv2D
 
 
 def passes(layers, x):

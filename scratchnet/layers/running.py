@@ -26,7 +26,7 @@ class Objective:
 
 
 class Backward:
-    """The backward of one forward: checks dy, runs once, and frees what the forward kept."""
+    """The backward of one forward: checks dy, runs once, and frees what the forward kept. `also`: see fusion.py."""
 
     __slots__ = ("layer", "function", "shape", "dtype", "versions")
 
@@ -35,7 +35,7 @@ class Backward:
         self.shape, self.dtype = y.shape, y.dtype
         self.versions = [p.version for p in layer._parameters.values()]
 
-    def __call__(self, dy, need_dx=True):
+    def __call__(self, dy, need_dx=True, **also):
         layer, function, self.function = self.layer, self.function, None
         if function is None:
             raise RuntimeError(f"{layer.label()}: this backward has already run, and what it needed is freed; "
@@ -47,7 +47,7 @@ class Backward:
         if dy.shape != self.shape or dy.dtype != self.dtype:
             raise ValueError(f"{layer.label()}: dy must be like y, {self.dtype} {self.shape}, "
                              f"got {dy.dtype} {dy.shape}")
-        dx = function(dy, need_dx)
+        dx = function(dy, need_dx, **also)
         if not need_dx:
             dx = None
         if local.watchers and not layer._children:

@@ -110,6 +110,13 @@ def test_branches_that_differ_in_more_than_their_channels_are_refused(on_host):
         cuda.concat([x, x[:, :3]])
 
 
+def test_a_convolutions_backward_adds_init_and_is_zero_behind_a_shut_gate(on_host):
+    dy, init, gate = x[..., :5], 2 * x, x - x.mean()
+    dx = cuda.conv2d_backward_data(dy, w, x.shape, *GEOMETRY, 1)
+    got = cuda.conv2d_backward(dy, dy, x, x.shape, w, *GEOMETRY, 1, None, (True, False, False), init, gate)[0]
+    np.testing.assert_array_equal(got, np.where(gate > 0, init + dx, 0))
+
+
 def test_what_is_updated_in_place_must_be_contiguous(on_host):
     with pytest.raises(ValueError, match="sgd: value must be contiguous"):
         cuda.sgd(x.transpose(1, 0, 2, 3), x.transpose(1, 0, 2, 3), None, 0.1, 0.0, False, 0.0)

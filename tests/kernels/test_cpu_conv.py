@@ -51,6 +51,13 @@ def distance(got, exact):
     return np.linalg.norm(got - exact) / np.linalg.norm(exact)
 
 
+def poisoned(shape, dtype=np.float32, empty=memory.empty):
+    """memory.empty full of NaN, which shows what is read before it is written."""
+    array = empty(shape, dtype)
+    array.fill(np.nan)
+    return array
+
+
 def bound(x, y_shape, window, geometry):
     strides, _, dilation, groups = geometry
     return WINOGRAD if winograd.tile_size(x.shape, y_shape, strides, dilation, groups, window) else DIRECT
@@ -77,7 +84,28 @@ def test_backward_data(case):
     assert distance(dx, exact) < bound(dy, x.shape, w.shape[:2], geometry)
 
 
-def test_backward_weights(case):
+def test_backward_data_adds_init_and_is_zero_behind_a_shut_gate(case):
+    x, w, _, geometry = case
+    rng = np.random.default_rng(1)
+    dy = rng.standard_normal(cpu.conv2d(x, w, None, *geometry).shape, dtype=np.float32)
+    init, gate = rng.standard_normal((2, *x.shape), dtype=np.float32)
+    for given in ((init, None), (None, gate), (init, gate)):
+        exact = reference.conv2d_backward_data(*as_float64(dy, w), x.shape, *geometry, *given)
+        got = cpu.conv2d_backward_data(dy, w, x.shape, *geometry, *(a if a is None else a.copy() for a in given))
+        assert distance(got, exact) < bound(dy, x.shape, w.shape[:2], geometry)
+        assert given[1] is None or (got[gate <= 0] == 0).all()
+
+
+def test_an_init_that_is_dy_itself_is_not_written_while_it_is_read():
+    dy, w = np.random.default_rng(0).standard_normal((2, 64, 64), dtype=np.float32)
+    geometry = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    dy, w = dy.reshape(1, 8, 8, 64), w.reshape(1, 1, 64, 64)
+    exact = reference.conv2d_backward_data(*as_float64(dy, w), dy.shape, *geometry, dy)
+    assert distance(cpu.conv2d_backward_data(dy, w, dy.shape, *geometry, dy), exact) < DIRECT
+
+
+def test_backward_weights(case, monkeypatch):
+    monkeypatch.setattr(memory, "empty", poisoned)
     x, w, _, geometry = case
     y_shape = cpu.conv2d(x, w, None, *geometry).shape
     dy = np.random.default_rng(1).standard_normal(y_shape, dtype=np.float32)
@@ -102,11 +130,7 @@ def test_the_cases_take_every_way():
 @pytest.mark.parametrize("large", [0, 2**40], ids=["shared tiles", "own tiles"])
 @pytest.mark.parametrize("m", [2, 4])
 def test_winograd_of_both_sizes_with_poisoned_memory(m, large, images, monkeypatch):
-    """Whatever the rules prefer; scratch full of NaN shows what is read before it is written."""
-    def poisoned(shape, dtype=np.float32, empty=memory.empty):
-        array = empty(shape, dtype)
-        array.fill(np.nan)
-        return array
+    """Whatever the rules prefer."""
     monkeypatch.setattr(memory, "empty", poisoned)
     monkeypatch.setattr(winograd, "LARGE", large)
     monkeypatch.setattr(winograd_weights, "LARGE", large)

@@ -29,8 +29,8 @@ def from_python(tile):
     def thirteen(a, b, c, d, e, f, g, h, i, floor, j, k, m):
         tile(a, b, c, d, e, f, g, h, i, floor, j, k, m)
 
-    def nine(a, b, c, d, e, f, g, h, i):
-        tile(a, b, c, d, e, f, g, h, i)
+    def ten(a, b, c, d, e, f, g, h, i, j):
+        tile(a, b, c, d, e, f, g, h, i, j)
 
     def four(a, b, c, d):
         tile(a, b, c, d)
@@ -38,7 +38,7 @@ def from_python(tile):
     def two(a, b):
         tile(a, b)
     return {count: numba.njit(**compile.OPTIONS)(function) for count, function in
-            ((13, thirteen), (9, nine), (4, four), (2, two))}
+            ((13, thirteen), (10, ten), (4, four), (2, two))}
 
 
 def rows_tile_id(case):
@@ -141,12 +141,13 @@ def columns_tile(request):
     """(a function, rows, columns)."""
     processor, deep = request.param
     lanes = PROCESSORS[processor][0]
-    return from_python(tile.make_columns_tile(deep, 2, lanes))[9], deep, 2 * lanes
+    return from_python(tile.make_columns_tile(deep, 2, lanes))[10], deep, 2 * lanes
 
 
+@pytest.mark.parametrize("adds", [0, 1])
 @pytest.mark.parametrize("gap", [0, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 27])
-def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
+def test_columns_are_added_to_what_is_there_or_replace_it(columns_tile, count, gap, adds):
     function, deep, span = columns_tile
     rng = np.random.default_rng(count)
     a, b = np.full((count, deep + gap), np.nan, np.float32), np.full((count, span + 2 * gap), np.nan, np.float32)
@@ -155,8 +156,9 @@ def test_columns_are_added_to_what_is_there(columns_tile, count, gap):
     out[:deep, :span] = rng.standard_normal((deep, span))
     exact = out.astype("float64")
     # (deep, span) += (deep, count) @ (count, span)
-    exact[:deep, :span] += a[:, :deep].astype("float64").T @ b[:, :span]
-    function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1], a.ctypes.data, 64)
+    exact[:deep, :span] = adds * exact[:deep, :span] + a[:, :deep].astype("float64").T @ b[:, :span]
+    function(count, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], out.ctypes.data, out.shape[1], adds, a.ctypes.data,
+             64)
     np.testing.assert_allclose(out, exact, **TOLERANCE)
 
 

@@ -1,5 +1,6 @@
 """Neighbours run as one pass: the same numbers as one by one, and all rules of the engine as if they had not been."""
 
+import contextlib
 import gc
 
 import numpy as np
@@ -33,6 +34,9 @@ MODELS = {
     "batch norm and relu as main": lambda: Residual(Sequential(Conv2D(6, 1), BatchNorm(), ReLU()), activation="relu"),
     "two blocks": lambda: Sequential(*(Residual(Sequential(Conv2D(6, 1), BatchNorm(), ReLU(), Conv2D(6, 1), BatchNorm()),
                                                 activation="relu") for _ in range(2)), GlobalAvgPool2D(), Dense(3)),
+    "four blocks of whole vectors": lambda: Sequential(Conv2D(64, 1), *(
+        Residual(Sequential(Conv2D(64, 1, strides), BatchNorm(activation="relu"), Conv2D(64, 1), BatchNorm()), shortcut,
+                 activation="relu") for strides, shortcut in ((1, None), (2, Conv2D(64, 1, 2)), (1, None), (1, None)))),
 }
 
 
@@ -76,7 +80,7 @@ def test_one_pass_gives_what_the_reference_does(name):
     assert_same(step(made(name)), expected, rtol=1e-3, atol=1e-4)    # float32 twice, through up to eight layers
 
 
-@pytest.mark.parametrize("name", ["batch norm, relu at the end", "projection", "two blocks"])
+@pytest.mark.parametrize("name", ["batch norm, relu at the end", "projection", "two blocks", "four blocks of whole vectors"])
 def test_a_watch_sees_every_leaf_also_when_it_comes_after_the_forward(name):
     model, both, late = made(name), [], []
     with watch(lambda path, which, *arrays: both.append((path, which))):
@@ -87,6 +91,20 @@ def test_a_watch_sees_every_leaf_also_when_it_comes_after_the_forward(name):
     assert late == [seen for seen in both if seen[1] == "backward"]
     leaves = {leaf.path for leaf in model.leaves()}
     assert {path for path, _ in late} == leaves and {path for path, which in both if which == "forward"} == leaves
+
+
+@pytest.mark.parametrize("name", ["two blocks", "four blocks of whole vectors"])
+def test_a_late_watch_sees_each_layers_own_gradient(name):
+    """Not the sum with a shortcut's, nor what a ReLU made of it."""
+    seen = [], []
+    for early, list_ in zip((True, False), seen):
+        model = made(name)
+        with watch(nothing) if early else contextlib.nullcontext():
+            y, backward = model.forward(X)
+        with watch(lambda path, which, dy, dx: list_.extend((dy, dx))):
+            backward(y)
+    for late, expected in zip(*seen[::-1]):
+        np.testing.assert_array_equal(late, expected)
 
 
 def test_a_late_watch_sees_a_relu_turn_gradients_to_zero():
@@ -114,6 +132,8 @@ class Counted:
     ("identity shortcut", ["batch_norm", "relu_backward", "batch_norm_backward", "add"]),
     ("no activation", ["batch_norm", "batch_norm_backward", "add"]),
     ("scaled", ["batch_norm", "add", "relu", "relu_backward", "batch_norm_backward", "add"]),
+    ("two blocks", ["batch_norm"] * 4 + ["relu_backward"] + ["batch_norm_backward"] * 4 + ["add"]),
+    ("four blocks of whole vectors", ["batch_norm"] * 8 + ["relu_backward"] + ["batch_norm_backward"] * 8),
     ("batch norm, leaky relu", ["batch_norm", "relu", "relu_backward", "batch_norm_backward"]),
 ])
 def test_no_pass_is_made_that_another_could_do(name, calls, monkeypatch):
