@@ -144,3 +144,15 @@ rows("kernels/cpu/memory.py", "tests/kernels/test_cpu_memory.py",
      ("memory that lives goes back, too", "for address, size in region.pieces:\n                region.untouched(",
       "for address, size in [(region.start, len(region.memory))]:\n                region.untouched("),
      ("as many addresses as there is memory, whatever the limit", "half if limit == resource.RLIM_INFINITY else", "half or"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_optimiser_updates_over_five_steps",
+     ("momentum as a moving average", "v = momentum * velocity[i] + g",
+      "v = momentum * velocity[i] + (float32(1) - momentum) * g"),
+     ("Adam's first moment biased", "float(lr) / (1 - float(beta1) ** int(step))", "float(lr)"),
+     ("AdamW's decay without lr", "float(lr) * float(weight_decay))", "float(weight_decay))"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_lists_of_arrays_are_updated_as_each_of_them",
+     ("the first block of each parameter only", "for first in range(0, value.size, BLOCK)]", "for first in range(0, 1)]"),
+     ("addresses of arrays that are gone", "reference() is not array or", "False or"),
+     ("the first parameter's state for all", "_piece(arrays, 2, task), _piece(arrays, 3, task)\n        for",
+      "_piece(arrays, 2, (0, task[1], task[2])), _piece(arrays, 3, task)\n        for"))
+rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_a_variance_rounded_below_zero_is_zero",
+     ("a variance rounded below zero", "s = float32(0) if s < 0 else s  ", "s = s  "))
