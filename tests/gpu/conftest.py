@@ -4,6 +4,7 @@ import shutil
 import sys
 
 import pytest
+from disguise import Cupy, Device
 from engines import CudaEngine, HostEngine
 from host_device import Host
 
@@ -37,3 +38,15 @@ def engine(request, monkeypatch):
     monkeypatch.setattr(launch, "device", engine.device)
     with engine.allocating():
         yield engine
+
+
+@pytest.fixture
+def cupy(host, monkeypatch):
+    """NumPy in disguise in place of CuPy, and the Device that its kernels run on."""
+    device = Device(host.folder)
+    device.libraries = host.libraries                                  # what is compiled already
+    cupy = Cupy("cupy")
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(launch, "device", device)
+    monkeypatch.setitem(backend._loaded, "gpu", (True, "NumPy in disguise"))
+    return device
