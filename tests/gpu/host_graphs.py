@@ -102,13 +102,13 @@ class Raw:
         while isinstance(owner.base, np.ndarray):
             owner = owner.base
         self.owner = None if id(owner) in of_pools else weakref.ref(owner)
-        self.address, self.like = array.ctypes.data, (array.shape, array.dtype, array.nbytes)
+        self.address, self.like = array.ctypes.data, (array.shape, array.dtype, array.strides)
 
     def array(self):
         assert self.owner is None or self.owner() is not None, "a graph reads an array that is no more"
-        shape, dtype, size = self.like
-        memory = (ctypes.c_char * max(1, size)).from_address(self.address)
-        return np.ndarray(shape, dtype, memory)
+        shape, dtype, strides = self.like
+        size = dtype.itemsize + sum((length - 1) * stride for length, stride in zip(shape, strides))
+        return np.ndarray(shape, dtype, (ctypes.c_char * max(1, size)).from_address(self.address), strides=strides)
 
 
 class MemoryPool:
