@@ -4,8 +4,8 @@ import shutil
 import sys
 
 import pytest
-from disguise import Cupy, Device
 from engines import CudaEngine, HostEngine
+from fake_cupy import Cupy, Device
 from host_device import Host
 
 from scratchnet import backend
@@ -42,11 +42,10 @@ def engine(request, monkeypatch):
 
 @pytest.fixture
 def cupy(host, monkeypatch):
-    """NumPy in disguise in place of CuPy, and the Device that its kernels run on."""
+    """The stand-in of CuPy, in its place; what it gives is the device."""
     device = Device(host.folder)
     device.libraries = host.libraries                                  # what is compiled already
-    cupy = Cupy("cupy")
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupy", Cupy("cupy"))
     monkeypatch.setattr(launch, "device", device)
     monkeypatch.setitem(backend._loaded, "gpu", (True, "NumPy in disguise"))
     return device

@@ -1,11 +1,10 @@
-"""Training, scoring, inference and the way there and back with arrays that refuse what CuPy's refuse: to meet a NumPy array
-or one of NumPy's functions, to be read by the host."""
+"""Training, scoring, inference and the way there and back with arrays that refuse what CuPy's refuse (fake_cupy.py)."""
 
 import sys
 
 import numpy as np
 import pytest
-from disguise import Array
+from fake_cupy import Array
 
 import scratchnet as sn
 from scratchnet import backend

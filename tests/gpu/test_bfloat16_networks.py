@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from disguise import Array
+from fake_cupy import Array
 from engines import normal
 
 import scratchnet as sn
