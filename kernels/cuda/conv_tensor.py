@@ -33,10 +33,11 @@ def filled_up(x, C):
 def conv2d(x, w, b, y, sizes, activation):
     """y (N, OH, OW, F) = activation(x * w + b), written there. sizes: what the kernels call N, H, W, ..., FG."""
     F, K, step = sizes["F"], w[..., 0].size, 4 * _numbers(x)
+    slices = blocks(K, step)
     macros, block, (tiles, groups) = _tiles(y.size // F, sizes["FG"], sizes)
     share = K
     if 0 < tiles * groups <= ENOUGH // 2:        # few blocks with long sums, as for one image: k is shared out
-        share = blocks(blocks(K, step), max(1, min(ENOUGH // (tiles * groups), K // step // LEAST))) * step
+        share = blocks(slices, max(1, min(ENOUGH // (tiles * groups), slices // LEAST))) * step
     shares = blocks(K, share)
     partial, activation = empty((shares, y.size)) if shares > 1 else None, ACTIVATIONS[activation]
     launch("conv_tensor", "conv2d", (tiles, groups * shares), block, macros, x=x, w=w, b=b, y=y, partial=partial,
@@ -56,8 +57,9 @@ def conv2d_backward_data(dy, w, dx, sizes):
 def conv2d_backward_weights(dy, x, w_shape, sizes):
     """dw (KH, KW, CG, F), float32; the pixels are shared out, and the shares' sums added in their order."""
     pixels, step, rows = sizes["N"] * sizes["OH"] * sizes["OW"], 4 * _numbers(x), w_shape[0] * w_shape[1] * w_shape[2]
-    macros, block, (tiles, groups) = _tiles(rows, sizes["FG"], sizes, blocks(pixels, LEAST * step))
-    share = blocks(blocks(pixels, step), max(1, min(2 * ENOUGH // (tiles * groups), pixels // step // LEAST))) * step
+    slices = blocks(pixels, step)
+    macros, block, (tiles, groups) = _tiles(rows, sizes["FG"], sizes, max(1, slices // LEAST))
+    share = max(1, blocks(slices, max(1, min(2 * ENOUGH // (tiles * groups), slices // LEAST)))) * step
     shares = max(1, blocks(pixels, share))
     partial = empty((shares, rows * w_shape[3]))
     launch("conv_tensor", "conv2d_backward_weights", (tiles, groups * shares), block, macros, dy=dy, x=x, dw=partial,

@@ -33,6 +33,9 @@ __device__ inline void load_turned_matrices(unsigned (&four)[4], const char* sha
                  : "r"((unsigned)__cvta_generic_to_shared(shared)) : "memory");
 }
 
+// A number of four bytes for each lane; from different banks all come at once.
+__device__ inline unsigned load_number(const char* shared) { return *reinterpret_cast<const unsigned*>(shared); }
+
 // To the nearest number of 11 bits of mantissa, ties away from zero; NaN and infinity stay.
 __device__ inline unsigned round_to_tf32(unsigned bits) {
     unsigned rounded;

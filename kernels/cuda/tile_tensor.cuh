@@ -78,7 +78,7 @@ template <int TILE> struct AlongRows {
             for (int matrix = 0; matrix < 4; matrix++) {
                 int row = down_first ? matrix % 2 : matrix / 2, k = down_first ? matrix / 2 : matrix % 2;
                 int at = place(k * 4 + LANE % 4, first_row / 4 + row * 2 + LANE / 16) + step * 8 * LENGTH;
-                piece[matrix] = *reinterpret_cast<const unsigned*>(slice + at + LANE / 4 % 4 * 4);
+                piece[matrix] = load_number(slice + at + LANE / 4 % 4 * 4);
             }
         }
     }

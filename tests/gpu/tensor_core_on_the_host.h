@@ -2,8 +2,6 @@
 // brings is there after the wait for its group and not before (the place is NaN until then), and only the thread that
 // copied it may know: others need a barrier. What is read at once from one bank is refused: a swizzle that has been
 // forgotten costs no digit, but time.
-#include <string>
-
 struct bf16;
 
 namespace host {
@@ -36,15 +34,15 @@ inline const char* row_of(unsigned side, unsigned matrix, unsigned row) {
     return places[side][current / 32 * 32 + matrix * 8 + row];
 }
 
-// Puts down this lane's address; all are there afterwards. The 8 rows of a matrix have to be in different banks.
-inline unsigned exchange(const char* shared) {
-    need((size_t)shared % 16 == 0, "a row of a matrix is not a multiple of 16 bytes from the start");
-    unsigned s = side();
+// Puts down this lane's address of `bytes`; all are there afterwards. The addresses of this lane and of those whose 128
+// bytes come at the same time have to be in different banks.
+inline unsigned exchange(const char* shared, unsigned bytes) {
+    need((size_t)shared % bytes == 0, "an address in shared memory is not aligned");
+    unsigned s = side(), together = 128 / bytes, first = current / together * together, taken = 0;
     places[s][current] = shared;
     wait(AT_WARP_BARRIER);
-    unsigned matrix = current % 32 / 8, taken = 0;
-    for (unsigned row = 0; row < 8; row++) taken |= 1u << (size_t)row_of(s, matrix, row) / 16 % 8;
-    need(taken == 0xff, "rows of a matrix are in the same banks");
+    for (unsigned i = first; i < first + together; i++) taken |= 1u << (size_t)places[s][i] / bytes % together;
+    need(taken == 0xffffffffu >> (32 - together), "what is read at once is in the same banks");
     return s;
 }
 }  // namespace host
@@ -69,15 +67,20 @@ template <int LATEST> inline void wait_for_groups() {
 }
 
 inline void load_matrices(unsigned (&four)[4], const char* shared) {
-    unsigned s = host::exchange(shared), lane = host::current % 32;
+    unsigned s = host::exchange(shared, 16), lane = host::current % 32;
     for (unsigned matrix = 0; matrix < 4; matrix++) memcpy(&four[matrix], host::row_of(s, matrix, lane / 4) + lane % 4 * 4, 4);
 }
 
 inline void load_turned_matrices(unsigned (&four)[4], const char* shared) {
-    unsigned s = host::exchange(shared), lane = host::current % 32;
+    unsigned s = host::exchange(shared, 16), lane = host::current % 32;
     for (unsigned matrix = 0; matrix < 4; matrix++)
         for (unsigned half = 0; half < 2; half++)
             memcpy((char*)&four[matrix] + half * 2, host::row_of(s, matrix, lane % 4 * 2 + half) + lane / 4 * 2, 2);
+}
+
+inline unsigned load_number(const char* shared) {
+    host::exchange(shared, 4);
+    return *(const unsigned*)shared;
 }
 
 // To 11 bits of mantissa, ties away from zero.
