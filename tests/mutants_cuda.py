@@ -3,6 +3,7 @@
 from mutant_rows import rows
 
 POINTWISE, WINDOWS = "tests/gpu/test_cuda_pointwise.py", "tests/gpu/test_cuda_windows.py"
+BFLOAT16, OPERATIONS = "tests/gpu/test_cuda_bfloat16.py", "tests/gpu/test_cuda_bfloat16_operations.py"
 BATCH_NORM = f"{POINTWISE}::test_batch_norm_with_a_residual_and_its_gradients"
 CONVOLUTION = f"{WINDOWS}::test_convolution_and_both_gradients"
 UPDATES = f"{POINTWISE}::test_an_update_of_many_parameters_at_once"
@@ -11,6 +12,21 @@ TENSOR = ("tests/gpu/test_cuda_conv_tensor.py::"
 
 rows("kernels/cuda/common.cuh", f"{POINTWISE}::test_relu_and_its_gradient",
      ("the last round is left out", "round_ < PER_THREAD; round_++", "round_ < PER_THREAD - 1; round_++"))
+rows("kernels/cuda/common.cuh", f"{BFLOAT16}::test_a_float32_is_rounded_to_the_nearest_bfloat16_and_ties_to_even",
+     ("ties go up", "0x7fff + (whole >> 16 & 1)", "0x8000"),
+     ("NaN becomes infinity", "value != value ? 0x7fff : ", ""))
+rows("kernels/cuda/launch.py", f"{BFLOAT16}::test_a_kernel_never_meets_arrays_of_both_dtypes",
+     ("float32 may be read as bfloat16", "len(set(dtypes.values())) > 1", "len(set(dtypes.values())) > 2"))
+rows("kernels/cuda/precision.py", f"{BFLOAT16}::test_factors_are_bfloat16_where_that_is_in_force_or_one_of_them_is",
+     ("outside of the block bfloat16 meets float32", " or any(array.dtype != launch.FLOAT32 for array in arrays)", ""))
+rows("kernels/cuda/launch.py", "tests/gpu/test_cuda_launch.py::test_what_cublas_is_asked_for_is_the_product",
+     ("rows are where the columns should be", "N if straight[1] else K", "K if straight[1] else N"),
+     ("a product over nothing stays unwritten", "out.data.memset_async(0, out.nbytes)", "pass"))
+rows("kernels/cuda/arithmetic.py", f"{OPERATIONS}::test_an_operation_on_bfloat16_is_that_on_the_same_numbers",
+     ("float32 is narrowed where it meets bfloat16", "else [cast(x, FLOAT32) for x in xs]",
+      "else [cast(x, sorted(xs, key=lambda x: x.dtype.itemsize)[0].dtype) for x in xs]"))
+rows("scratchnet/train.py", "tests/gpu/test_precision_command.py::test_a_run_remembers_its_precision_and_goes_on_in_no_other",
+     ("the precision is forgotten", "None if args.precision == cli.EXACT else args.precision", "None"))
 rows("kernels/cuda/columns.cuh", f"{POINTWISE}::test_a_bias_gradient_alone_and_behind_an_activation",
      ("sums are read before all are written", "    __syncthreads();\n    float sum", "    float sum"),
      ("a part ends a row early", "(blockIdx.y + 1) * rows, M)", "(blockIdx.y + 1) * rows, M - 1)"))

@@ -89,7 +89,7 @@ rows("scratchnet/fit.py", "tests/test_fit.py",
      ("the schedule a step late", "optimizer.lr = learning_rate(schedule, position.step)",
       "optimizer.lr = learning_rate(schedule, max(position.step - 1, 0))"),
      ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
-     ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
+     ("scoring in training mode", "logits = in_float32(model(images))", "logits = in_float32(model.forward(images)[0])"),
      ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
 rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
      ("tensors not in the checksum", "digest.update(little.reshape(-1).view(np.uint8))", "little.reshape(-1)"),
