@@ -5,7 +5,7 @@ from mutant_rows import rows
 POINTWISE, WINDOWS = "tests/gpu/test_cuda_pointwise.py", "tests/gpu/test_cuda_windows.py"
 BATCH_NORM = f"{POINTWISE}::test_batch_norm_with_a_residual_and_its_gradients"
 CONVOLUTION = f"{WINDOWS}::test_convolution_and_both_gradients"
-UPDATES = f"{POINTWISE}::test_an_update_of_many_parameters_at_once"
+UPDATES = "tests/gpu/test_cuda_training.py::test_an_update_of_many_parameters_at_once"
 TF32 = f"{WINDOWS}::test_convolution_in_tf32_rounds_its_factors_to_eleven_bits"
 
 rows("kernels/cuda/common.cuh", f"{POINTWISE}::test_relu_and_its_gradient",

@@ -71,16 +71,16 @@ rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients
      ("gradients kept after a step", "parameter.clear_grad()", "pass"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_parameters_updated_more_often_than_others_have_their_own_corrections",
      ("one number of steps for all", "together.setdefault((ops(parameter.value), step), [])",
-      "together.setdefault((ops(parameter.value), max(self.steps.values())), [])"))
+      "together.setdefault((ops(parameter.value), step and max(self._counts.values())), [])"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
      ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
-     ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
+     ("Nesterov forgotten", 'lr, momentum, self.settings["nesterov"]', "lr, momentum, False"),
      ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                          s["momentum"]',
       's["momentum"], s["epsilon"],\n                          s["rho"]'),
      ("Adam always at its first step",
-      'self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]',
-      'self.slot("v", names, w), 1, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]'))
+      'self.slot("v", names, w), step, lr, s["beta1"], s["beta2"],\n                       s["epsilon"]',
+      'self.slot("v", names, w), 1, lr, s["beta1"], s["beta2"],\n                       s["epsilon"]'))
 rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
      ("the last partial batch dropped", "len(order), self.batch_size)",
       "len(order) - self.batch_size + 1, self.batch_size)"),
