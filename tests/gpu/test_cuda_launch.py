@@ -226,7 +226,8 @@ def test_every_declared_kernel_is_launched_somewhere():
 @pytest.mark.parametrize("file, text, value", [
     ("common.cuh", "#define PER_THREAD {}", launch.PER_THREAD), ("columns.cuh", "#define COLUMNS {}", columns.COLUMNS),
     ("columns.cuh", "#define ROWS {}", columns.ROWS), ("optim.cu", "#define CHUNK {} ", optim.CHUNK),
-    ("training.cu", "#define WARPS {} ", training.WARPS), ("loss.cu", "__shared__ float shared[{}];", launch.THREADS), ("tile.cuh", "by a block of {} threads", launch.THREADS),
+    ("training.cu", "#define WARPS {} ", training.WARPS),
+    ("loss.cu", "__shared__ float shared[{}];", launch.THREADS), ("tile.cuh", "by a block of {} threads", launch.THREADS),
 ])
 def test_constants_in_python_are_those_in_cuda(file, text, value):
     assert text.format(value) in (launch.FOLDER / file).read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from engines import normal
 
 import scratchnet as sn
 from scratchnet import backend, replay
-from scratchnet.kernels.cuda import graph
+from scratchnet.kernels.cuda import graph, optim
 from scratchnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, ReLU, Sequential
 from scratchnet.position import Position
 from test_cuda_models import NETWORKS, OPTIMIZERS, made
@@ -153,7 +153,7 @@ def own_criterion(logits, labels):
     ([], own_criterion, "own_criterion is a criterion of your own"),
     ([Reading], functools.partial(sn.softmax_cross_entropy, label_smoothing=0.1), "Error"),
 ], ids=["a layer", "a criterion", "what reads the device"])
-def test_what_cannot_be_recorded_runs_ordinarily_and_is_said_in_one_line(layers, criterion, words, device, monkeypatch, capsys):
+def test_what_cannot_be_recorded_runs_ordinarily_and_is_said_once(layers, criterion, words, device, monkeypatch, capsys):
     results = []
     for ordinary in (True, False):
         capsys.readouterr()
@@ -213,6 +213,16 @@ def test_what_changes_between_two_steps_counts_from_the_next_one(change, when, d
         results.append(trained(model, optimizer, data(14), monkeypatch, ordinary, epochs=4, **{when: look}))
     same(*results)
     assert device.replays >= 6 and len(device.captured) == (1 if change is load else 2)
+
+
+def test_a_graph_keeps_the_tables_that_it_reads(device, monkeypatch):
+    results = []
+    for ordinary in (True, False):
+        model = small()
+        results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary,
+                               after_step=lambda position: optim._tables.clear()))
+    same(*results)
+    assert device.replays == 7
 
 
 def test_in_another_precision_another_graph(device):
