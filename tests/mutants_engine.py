@@ -130,3 +130,14 @@ rows("scratchnet/data/ahead.py", "tests/data/test_ahead.py",
 rows("scratchnet/schedules.py", "tests/test_schedules.py",
      ("cosine starts over at its end", "min(share, 1.0)", "share"),
      ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_state.py::test_a_gradient_is_a_copy_unless_it_is_given_away",
+     ("a lent gradient is kept", "d if own and isinstance(d, np.ndarray)", "d if isinstance(d, np.ndarray)"),
+     ("a strided one is kept", " and d.flags.c_contiguous else d.copy()", " else d.copy()"))
+rows("kernels/cpu/memory.py", "tests/kernels/test_cpu_memory.py",
+     ("neighbours are not joined", "if address + size == start:", "if False:"),
+     ("any piece that is large enough", "min(fitting, key=lambda found: found[:2])", "fitting[0]"),
+     ("the rest of a piece is lost", "if available > size else []", "if False else []"),
+     ("blocks of a region given up are used again", "if buffer.region.given_up:", "if False:"),
+     ("memory that lives goes back, too", "for address, size in region.pieces:\n                region.untouched(",
+      "for address, size in [(region.start, len(region.memory))]:\n                region.untouched("),
+     ("as many addresses as there is memory, whatever the limit", "half if limit == resource.RLIM_INFINITY else", "half or"))
