@@ -47,8 +47,9 @@ class Tally:
         index = len(self.sizes)
         if on_cuda:
             from scratchnet.kernels.cuda.training import tally
-            tally(self.losses, self.hits, index, xp.asarray(loss, dtype="float32"), logits.astype("float32", copy=False),
-                  labels, skipped)
+            loss, logits = xp.asarray(loss, dtype="float32"), logits.astype("float32", copy=False)
+            given = labels if labels.ndim == 1 else labels.astype("float32", copy=False)
+            tally(self.losses, self.hits, index, loss, logits, given, skipped)
         else:
             self.check(loss)
             true = labels if labels.ndim == 1 else labels.argmax(axis=1)

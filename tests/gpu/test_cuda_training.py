@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from engines import normal, run, updated, wide
 
+from scratchnet import backend
+from scratchnet import tally as tallies
 from scratchnet.kernels import cuda, reference
 from scratchnet.kernels.cuda import optim, training
+from scratchnet.tally import Tally
 
 SIZES = [(3, 5), (1,), (70, 61), (2048,), (0, 4)]                      # several blocks, one exactly, an array of nothing
 RULES = {
@@ -117,3 +120,28 @@ def test_one_array_is_updated_without_a_list(engine):
     w, g = normal(0, 5, 3), normal(1, 5, 3)
     after = updated(engine, cuda.sgd, w, g, None, 0.5, 0.0, False, 0.0)
     np.testing.assert_allclose(after[0], w - 0.5 * g, rtol=1e-6)
+
+
+def test_a_tally_with_skipped_steps_goes_on_where_there_is_no_gpu():
+    state = {"losses": np.array([1, np.nan, 0], np.float32), "hits": np.array([2, 0, 0]), "sizes": np.array([4, 4]),
+             "first": np.int64(10)}
+    tally = Tally.from_state(state)
+    tally.add(np.float32(3), np.eye(4, 5, dtype=np.float32), np.array([0, 1, 2, 4]))
+    assert tally.read() == (2.0, 5 / 12) and tally.skipped == 1
+    with pytest.raises(FloatingPointError, match="the loss is inf at step 12 .batch 2 of 3"):
+        Tally.from_state({**state, "losses": np.array([1, np.inf, 0], np.float32)}).read()
+
+
+def test_many_skipped_steps_in_a_row_are_noticed_before_the_epoch_ends(engine, monkeypatch):
+    monkeypatch.setattr(tallies, "LOOK", 4)
+    monkeypatch.setattr(tallies, "MOST_SKIPPED", 3)
+    if engine.name == "host":
+        monkeypatch.setattr(backend._choice, "forced", backend.kernels("cuda"))
+    scores, labels, tally = engine.to_device(normal(0, 5, 3)), engine.to_device(np.arange(5) % 3), Tally(100, 20)
+    loss, skipped = engine.to_device(np.array(0.5, np.float32)), engine.to_device(np.ones(1, np.int32))
+    for _ in range(2):
+        tally.add(loss, scores, labels, skipped)
+    assert np.isnan(tally.read()[0]) and tally.skipped == 2
+    tally.add(loss, scores, labels, skipped)
+    with pytest.raises(FloatingPointError, match="at step 23|up to step 23"):
+        tally.add(loss, scores, labels, skipped)
