@@ -30,7 +30,7 @@ __device__ inline Moments joined_rows(Moments (&shared)[ROWS][COLUMNS], Moments 
     Moments all = {0.0f, 0.0f, 0.0f};
     if (threadIdx.y == 0)
         for (int row = 0; row < ROWS; row++) all = joined(all, shared[row][threadIdx.x]);
-    __syncthreads();                                                 // before the next moments are written there
+    __syncthreads();                             // before the next moments are written there
     return all;
 }
 
