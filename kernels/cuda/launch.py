@@ -128,7 +128,10 @@ def in_place(operation, name, value, shape=None):
 @functools.cache
 def bfloat16():
     """NumPy's dtype for bfloat16, which ml_dtypes brings: the extras for a GPU install it, and nothing else needs it."""
-    import ml_dtypes
+    try:
+        import ml_dtypes
+    except ModuleNotFoundError:
+        raise RuntimeError("bfloat16 needs the package ml_dtypes; install it, or the extra cuda12 or cuda13") from None
     return numpy.dtype(ml_dtypes.bfloat16)
 
 

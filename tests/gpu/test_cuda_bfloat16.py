@@ -1,5 +1,7 @@
 """bfloat16: how it is made, which arrays meet which kernels, and how it enters a product of matrices."""
 
+import sys
+
 import numpy as np
 import pytest
 from engines import BFLOAT16, FLOAT32, agree, normal, run
@@ -60,6 +62,12 @@ def test_a_pointer_takes_its_own_dtype_only(engine, kernel, dtypes, words):
 def test_activations_are_float32_or_bfloat16(engine):
     with pytest.raises(TypeError, match="tanh: x must be .* of float32 or bfloat16, got .* float16"):
         activation.tanh(engine.to_device(normal(0, 8).astype("f2")))
+
+
+def test_without_ml_dtypes_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(RuntimeError, match="bfloat16 needs the package ml_dtypes; install it, or the extra cuda12 or cuda13"):
+        launch.bfloat16.__wrapped__()
 
 
 PRODUCTS = {"a b": (False, False), "aᵀ b": (True, False), "a bᵀ": (False, True), "aᵀ bᵀ": (True, True)}
