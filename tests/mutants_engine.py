@@ -132,7 +132,7 @@ rows("scratchnet/schedules.py", "tests/test_schedules.py",
      ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))
 rows("scratchnet/layers/parameter.py", "tests/layers/test_state.py::test_a_gradient_is_a_copy_unless_it_is_given_away",
      ("a lent gradient is kept", "d if own and isinstance(d, np.ndarray)", "d if isinstance(d, np.ndarray)"),
-     ("a strided one is kept", " and d.flags.c_contiguous else d.copy()", " else d.copy()"))
+     ("a strided one is kept", " and d.flags.c_contiguous else lasting(", " else lasting("))
 rows("kernels/cpu/memory.py", "tests/kernels/test_cpu_memory.py",
      ("neighbours are not joined", "if address + size == start:", "if False:"),
      ("any piece that is large enough", "min(fitting, key=lambda found: found[:2])", "fitting[0]"),
