@@ -29,7 +29,7 @@ struct Windows {
     Counter k;
     int h[COPIES(TILE_M)], w[COPIES(TILE_M)], start[COPIES(TILE_M)];
 
-    // rows of `across_rows` in a line, `down_rows` lines in an image; row (n, i, j) begins at pixel (h0 + i SH, w0 + j SW)
+    // An image has `down_rows` lines of `across_rows` rows; row (n, i, j) begins at its pixel (h0 + i SH, w0 + j SW).
     __device__ Windows(const real* image, int H, int W, int C, int down, int across, int taps, Counter k, int first,
                        int rows, int down_rows, int across_rows, int h0, int w0, int SH, int SW)
         : image(image), H(H), W(W), C(C), down(down), across(across), taps(taps), k(k) {
@@ -192,7 +192,8 @@ conv2d_backward_data(const real* __restrict__ dy, const real* __restrict__ w, re
     __shared__ Shared shared;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
     int tiles = (CG + TILE_N - 1) / TILE_N, first_column = blockIdx.x % tiles * TILE_N;
-    int groups = C / CG, group = blockIdx.y % groups, phase = blockIdx.y / groups, first_row = blockIdx.x / tiles * TILE_M;
+    int groups = C / CG, group = blockIdx.y % groups, phase = blockIdx.y / groups;
+    int first_row = blockIdx.x / tiles * TILE_M;
     Phase v(phase / SW, H, top, KH, SH, DH), h(phase % SW, W, left, KW, SW, DW);
     int rows = N * v.pixels * h.pixels;
     if (first_row >= rows) return;
@@ -219,8 +220,8 @@ conv2d_backward_weights(const real* __restrict__ dy, const real* __restrict__ x,
     __shared__ Shared shared;
     Geometry g = {H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG};
     int tiles = (FG + TILE_N - 1) / TILE_N, first_column = blockIdx.x % tiles * TILE_N, rows = KH * KW * CG;
-    int groups = C / CG, group = blockIdx.y % groups, share = blockIdx.y / groups, first_row = blockIdx.x / tiles * TILE_M;
-    int first = share * pixels, last = min(first + pixels, N * OH * OW);
+    int groups = C / CG, group = blockIdx.y % groups, share = blockIdx.y / groups;
+    int first_row = blockIdx.x / tiles * TILE_M, first = share * pixels, last = min(first + pixels, N * OH * OW);
     Pixels windows(x + group * CG, N, g, first, first_row, rows);
     Rows gradients(dy + group * FG, F, first, last, first_column, FG);
     Sums sum;
@@ -232,10 +233,13 @@ conv2d_backward_weights(const real* __restrict__ dy, const real* __restrict__ x,
     });
 }
 
-// wide[row, c] = narrow[row, c], and 0 from channel C on.  narrow (n/WIDE, C), wide (n/WIDE, WIDE)
+// wide[row, c] = narrow[row, c], and 0 from channel C on.  narrow (rows, C), wide (rows, WIDE), n chunks
 extern "C" __global__ void fill_up(const real* __restrict__ narrow, real* __restrict__ wide, int n, int C, int WIDE) {
     FOR_EACH(i, n) {
-        int c = i % WIDE;
-        wide[i] = c < C ? (float)narrow[i / WIDE * C + c] : 0.0f;
+        int row = i / (WIDE / EACH), first = i % (WIDE / EACH) * EACH;
+        Chunk chunk;
+#pragma unroll
+        for (int e = 0; e < EACH; e++) chunk.numbers[e] = first + e < C ? (float)narrow[row * C + first + e] : 0.0f;
+        reinterpret_cast<Chunk*>(wide)[i] = chunk;
     }
 }

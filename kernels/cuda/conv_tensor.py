@@ -14,7 +14,7 @@ LEAST = 8                                        # slices of k, at least, that a
 
 
 def channels(a, b, CG, FG, groups):
-    """How many channels a group would have here: CG, or of a single group more; 0 where conv.cu has to do it. a, b: factors."""
+    """How many channels a group of the factors a, b would have here: CG, or of a single group more; 0: not for these."""
     numbers = _numbers(a)
     if not (precision.tf32 or a.dtype != FLOAT32) or FG % numbers or any(launching.device.address(x) % 16 for x in (a, b)):
         return 0
@@ -26,7 +26,7 @@ def filled_up(x, C):
     if x.shape[-1] == C:
         return x
     wide = empty((*x.shape[:-1], C), x.dtype)
-    each("conv_tensor", "fill_up", wide.size, narrow=x, wide=wide, C=x.shape[-1], WIDE=C)
+    each("conv_tensor", "fill_up", wide.size // _numbers(x), narrow=x, wide=wide, C=x.shape[-1], WIDE=C)
     return wide
 
 

@@ -3,10 +3,10 @@
 #pragma once
 #ifndef CUDA_ON_THE_HOST
 
-// 16 bytes on their way to shared memory, past the registers; zeros, and nothing is read, where `inside` is false. Both
-// places are multiples of 16 bytes.
+// 16 bytes on their way to shared memory, past the registers and the L1 cache; zeros, and nothing is read, where `inside`
+// is false. Both places are multiples of 16 bytes. L2 fetches the whole line of 128, since the next slices want the rest.
 __device__ inline void copy_16_bytes(char* shared, const void* global, bool inside) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;"
                  :: "r"((unsigned)__cvta_generic_to_shared(shared)), "l"(global), "r"(inside ? 16 : 0) : "memory");
 }
 
