@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import sys
 import threading
 
 import numpy as np
@@ -14,17 +15,17 @@ class _Choice(threading.local):
 _choice = _Choice()
 _loaded = {}
 KERNELS = ("reference", "cpu")
-PRECISIONS = ("float32", "tf32")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def ops(x):
-    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 CuPy ones, `reference` for
-    everything else."""
+    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 and bfloat16 CuPy ones,
+    `reference` for everything else."""
     if _choice.forced is not None:
         return _choice.forced
-    if x.dtype != np.float32:
-        return kernels("reference")
-    return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
+    if x.dtype == np.float32:
+        return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
+    return kernels("cuda" if is_bfloat16(x.dtype) and is_cupy(x) else "reference")
 
 
 def kernels(name):
@@ -32,6 +33,36 @@ def kernels(name):
     if name not in _loaded:
         _loaded[name] = importlib.import_module(f"scratchnet.kernels.{name}")
     return _loaded[name]
+
+
+def runs_on_cuda(x):
+    """Whether operations on arrays like x are CUDA kernels of ours."""
+    return ops(x) is _loaded.get("cuda")
+
+
+def varying(number):
+    """number(), a Python int or float; while a step is recorded for a GPU, its place there (kernels/cuda/graph.py)."""
+    graph = _graph()
+    return number() if graph is None else graph.varying(number)
+
+
+def each_time(action):
+    """Call action(); while a step is recorded for a GPU, let it be called for each replay instead."""
+    graph = _graph()
+    return action() if graph is None else graph.each_time(action)
+
+
+def lasting(array):
+    """`array`, which is kept beyond the step. RuntimeError where a step is recorded, whose arrays end with the graph."""
+    graph = _graph()
+    if graph is not None and graph.recording():
+        raise RuntimeError("an array that is to last was made in a step that is recorded")
+    return array
+
+
+def _graph():
+    """kernels/cuda/graph.py, if anyone has loaded it: nobody else records."""
+    return sys.modules.get("scratchnet.kernels.cuda.graph")
 
 
 @contextlib.contextmanager
@@ -49,17 +80,18 @@ def use_kernels(name):
 
 @contextlib.contextmanager
 def use_precision(name):
-    """Inside it, this thread's convolutions and dense layers on a GPU round their factors to TF32's 11 bits of mantissa,
-    for its tensor cores ("tf32"), or leave them as they are ("float32", the default). Sums are float32 in both. A backward
-    runs in the precision in force when it is called. Nothing changes on the CPU, nor in depthwise convolutions."""
+    """How exactly this thread's convolutions and dense layers compute on a GPU, inside it: "float32", the default; "tf32",
+    factors rounded to 11 bits of mantissa for the tensor cores; or "bf16", factors and results in bfloat16, which halves
+    the memory and the traffic of all activations. Sums, parameters, their gradients, statistics and losses are float32 in
+    all of them. A backward runs in the precision in force when it is called. Nothing changes on the CPU."""
     if name not in PRECISIONS:
         raise ValueError(f"use_precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
     from scratchnet.kernels.cuda.precision import precision
-    before, precision.tf32 = precision.tf32, name == "tf32"
+    before, precision.name = precision.name, name
     try:
         yield
     finally:
-        precision.tf32 = before
+        precision.name = before
 
 
 def is_array(x):
@@ -68,6 +100,25 @@ def is_array(x):
 
 def is_cupy(x):
     return type(x).__module__.partition(".")[0] == "cupy"
+
+
+def is_bfloat16(dtype):
+    """Whether it is that of ml_dtypes, which activations on a GPU may have."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def converted(x, dtype):
+    """x in `dtype`, where the one is bfloat16 and the other float32; else x."""
+    if x.dtype == dtype or not (is_bfloat16(x.dtype) and dtype == np.float32
+                                or x.dtype == np.float32 and is_bfloat16(dtype)):
+        return x
+    from scratchnet.kernels.cuda.cast import cast
+    return cast(x, dtype)
+
+
+def in_float32(x):
+    """x, or, where it is bfloat16, the same numbers in float32: what leaves a network."""
+    return converted(x, np.dtype(np.float32))
 
 
 def array_module(x):
@@ -81,8 +132,8 @@ def array_like(array, values):
 
 
 def to_host(x, copy=False):
-    """x as a NumPy array."""
-    return x.get() if is_cupy(x) else np.array(x) if copy else np.asarray(x)
+    """x as a NumPy array, of float32 where it is bfloat16."""
+    return in_float32(x).get() if is_cupy(x) else np.array(x) if copy else np.asarray(x)
 
 
 def to_device(model, device):
@@ -118,6 +169,22 @@ def gpu():
         from scratchnet.kernels.cuda.probe import probe
         _loaded["gpu"] = probe()
     return _loaded["gpu"]
+
+
+@contextlib.contextmanager
+def memory_in_words(model, batch_size):
+    """CuPy's OutOfMemoryError inside it comes out as a RuntimeError that says in which layer, and what to do."""
+    try:
+        yield
+    except MemoryError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        place, frame = model, error.__traceback__
+        while frame is not None:                             # the innermost of the layers that were at work
+            owner = frame.tb_frame.f_locals.get("self", frame.tb_frame.f_locals.get("layer"))
+            place, frame = owner if hasattr(owner, "checked_output_shape") else place, frame.tb_next
+        raise RuntimeError(f"{place.label()}: the memory of the GPU does not hold a batch of {batch_size}: {error}; use a "
+                           "smaller batch size, or smaller images") from None
 
 
 def synchronize():

@@ -62,7 +62,7 @@ def test_pyproject_holds_the_build_system_alone():
 def test_everything_the_package_imports_is_declared_or_optional(setup_cfg):
     declared = set(setup_cfg["options"]["install_requires"].lower().split())
     declared |= {"pil", "llvmlite"}                          # Pillow's module; Numba's other half, installed with it
-    optional = {"cupy", "tensorboardx", "huggingface_hub"}              # extras, imported where they are used
+    optional = {"cupy", "ml_dtypes", "tensorboardx", "huggingface_hub"}              # extras, imported where they are used
     optional |= {"torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx"}
     known = declared | optional | sys.stdlib_module_names | {"scratchnet"}
     for path in SOURCES:
@@ -73,7 +73,7 @@ def test_everything_the_package_imports_is_declared_or_optional(setup_cfg):
 
 def test_import_scratchnet_is_light():
     """No compiler, no pictures, no downloads: those take a second and are imported where they are used."""
-    heavy = ["numba", "llvmlite", "matplotlib", "PIL", "pooch", "requests", "cupy", "torch"]
+    heavy = ["numba", "llvmlite", "matplotlib", "PIL", "pooch", "requests", "cupy", "ml_dtypes", "torch"]
     code = f"import scratchnet, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

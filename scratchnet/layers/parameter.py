@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchnet.backend import ops
+from scratchnet.backend import lasting, ops
 
 
 class Parameter:
@@ -60,7 +60,7 @@ class Parameter:
         elif self._grad is not None:
             self._grad[...] = d
         else:
-            self._grad = d if own and isinstance(d, np.ndarray) and d.flags.c_contiguous else d.copy()
+            self._grad = d if own and isinstance(d, np.ndarray) and d.flags.c_contiguous else lasting(d.copy())
         self._has_grad = True
 
     def clear_grad(self):

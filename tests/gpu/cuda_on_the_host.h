@@ -26,6 +26,7 @@ static dim3 gridDim, blockDim;
 static uint3 blockIdx, threadIdx;
 
 inline float __int_as_float(int bits) { float value; memcpy(&value, &bits, 4); return value; }
+inline int __float_as_int(float value) { int bits; memcpy(&bits, &value, 4); return bits; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline float __fadd_rn(float a, float b) { return a + b; }
@@ -39,11 +40,10 @@ struct Thread { ucontext_t context; State state; };
 const size_t STACK = 64 * 1024;
 static std::vector<Thread> threads;
 static std::vector<char> stacks;
-struct Registers { float a[4], b[2]; };
 static std::vector<float> exchanged;
-static std::vector<Registers> registers;
 static ucontext_t scheduler;
 static unsigned current;
+static unsigned long blocks_run;
 static std::function<void()> body;
 
 inline void wait(State barrier) {
@@ -62,30 +62,39 @@ inline void fail(const char* words) {
     abort();
 }
 
-// Lets those go on who have all arrived: a whole warp, or the whole block. False when all threads have ended.
-inline bool release(unsigned count) {
-    unsigned done = 0, at_block = 0, released = 0;
-    for (auto& thread : threads) done += thread.state == DONE, at_block += thread.state == AT_BLOCK_BARRIER;
-    if (done == count) return false;
-    if (at_block == count) {
-        for (auto& thread : threads) thread.state = READY;
-        return true;
-    }
-    if (at_block && done) fail("a thread ended while others wait at __syncthreads");
-    for (unsigned warp = 0; warp < count; warp += 32) {
-        unsigned end = warp + 32 < count ? warp + 32 : count, arrived = 0;
-        for (unsigned t = warp; t < end; t++) arrived += threads[t].state == AT_WARP_BARRIER;
-        if (arrived == end - warp)
-            for (unsigned t = warp; t < end; t++) threads[t].state = READY, released++;
-        else if (arrived)
-            fail("only a part of a warp has come to a shuffle");
-    }
-    if (!released) fail("the threads wait for one another");
+// Lets the warp go on if all of it has come to a barrier of its own.
+inline bool release_warp(unsigned first, unsigned end) {
+    unsigned arrived = 0;
+    for (unsigned t = first; t < end; t++) arrived += threads[t].state == AT_WARP_BARRIER;
+    if (arrived && arrived < end - first) fail("only a part of a warp has come to a shuffle");
+    for (unsigned t = first; arrived && t < end; t++) threads[t].state = READY;
+    return arrived;
+}
+
+// Lets all threads go on, who are at the barrier of the block. False when they have ended.
+inline bool release_block() {
+    size_t done = 0;
+    for (auto& thread : threads) done += thread.state == DONE;
+    if (done == threads.size()) return false;
+    if (done) fail("a thread ended while others wait at __syncthreads");
+    for (auto& thread : threads) thread.state = READY;
     return true;
 }
 
+inline void run_warp(unsigned first, unsigned end, bool backwards) {
+    for (unsigned turn = first; turn < end; turn++) {
+        current = backwards ? end - 1 - (turn - first) : turn;
+        if (threads[current].state != READY) continue;
+        threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
+        swapcontext(&scheduler, &threads[current].context);
+    }
+}
+
+// A warp goes as far as it can, to a barrier of the block, before the next has its turn: what it reads of others without
+// one is not there yet.
 inline void run_block(bool backwards) {
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
+    blocks_run++;
     memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
     for (unsigned t = 0; t < count; t++) {
         getcontext(&threads[t].context);
@@ -95,20 +104,20 @@ inline void run_block(bool backwards) {
         threads[t].state = READY;
         makecontext(&threads[t].context, run_thread, 0);
     }
+    unsigned warps = (count + 31) / 32;
     do {
-        for (unsigned turn = 0; turn < count; turn++) {
-            current = backwards ? count - 1 - turn : turn;
-            if (threads[current].state != READY) continue;
-            threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
-            swapcontext(&scheduler, &threads[current].context);
+        for (unsigned turn = 0; turn < warps; turn++) {
+            unsigned first = (backwards ? warps - 1 - turn : turn) * 32, end = min((int)first + 32, (int)count);
+            do run_warp(first, end, backwards);
+            while (release_warp(first, end));
         }
-    } while (release(count));
+    } while (release_block());
 }
 
 inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {
     unsigned count = block.x * block.y * block.z, blocks = grid.x * grid.y * grid.z;
     gridDim = grid, blockDim = block, body = kernel;
-    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count), registers.resize(count);
+    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count);
     for (unsigned turn = 0; turn < blocks; turn++) {
         unsigned b = backwards ? blocks - 1 - turn : turn;
         blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
@@ -126,32 +135,4 @@ inline float __shfl_xor_sync(unsigned, float value, int other) {
     float theirs = host::exchanged[host::current ^ other];
     host::wait(host::AT_WARP_BARRIER);
     return theirs;
-}
-
-// To 11 bits of mantissa, ties away from zero.
-inline float round_to_tf32(float value) {
-    unsigned bits;
-    memcpy(&bits, &value, 4);
-    if (value != value) return value;
-    bits = (bits + 0x1000u) & ~0x1fffu;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-// (c0, c1; c2, c3) += A (16, 8) B (8, 8). A(row, k) is register row / 8 + 2 (k / 4) of thread 4 (row % 8) + k % 4 of
-// the warp, B(k, column) register k / 4 of thread 4 column + k % 4; a thread's own results are in rows t / 4, columns 2
-// (t % 4).
-inline void multiply_add_tf32(float& c0, float& c1, float& c2, float& c3, const float (&a)[4], const float (&b)[2]) {
-    unsigned warp = host::current / 32 * 32, t = host::current % 32;
-    float* c[4] = {&c0, &c1, &c2, &c3};
-    memcpy(host::registers[host::current].a, a, sizeof a);
-    memcpy(host::registers[host::current].b, b, sizeof b);
-    host::wait(host::AT_WARP_BARRIER);
-    for (unsigned own = 0; own < 4; own++) {
-        unsigned row = t / 4 + own / 2 * 8, column = t % 4 * 2 + own % 2;
-        for (unsigned k = 0; k < 8; k++)
-            *c[own] += host::registers[warp + row % 8 * 4 + k % 4].a[row / 8 + k / 4 * 2]
-                     * host::registers[warp + column * 4 + k % 4].b[k / 4];
-    }
-    host::wait(host::AT_WARP_BARRIER);
 }

@@ -1,16 +1,15 @@
 """What is refused before a launch; how arguments reach CuPy; constants that Python and CUDA share. Without a device."""
 
+import ctypes
 import inspect
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
-from engines import HostEngine, normal
+from engines import BFLOAT16, FLOAT32, HostEngine, agree, normal
 
 from scratchnet.kernels import cuda, reference
-from scratchnet.kernels.cuda import activation, bias, columns, launch, optim
+from scratchnet.kernels.cuda import activation, bias, blas, columns, depthwise, launch, optim, training
 
 KERNELS = [(path.stem, name) for path in sorted(launch.FOLDER.glob("*.cu")) for name in launch._declarations(path.stem)]
 GEOMETRY = (1, 1), ((1, 1), (1, 1)), (1, 1)
@@ -50,7 +49,8 @@ CALLS = {
     "adamw": ((x.copy(), x, x.copy(), x.copy(), 1, 0.1, 0.9, 0.99, 1e-3, 0.0), 4),
 }
 # Any shape is right for the first array of these; and concat, which takes a list, has a test of its own.
-WITHOUT_KERNELS = {"contiguous", "flatten", "flatten_backward", "conv2d_input", "pad2d", "pad2d_backward"}
+OF_REFERENCE = {"contiguous", "flatten", "flatten_backward", "conv2d_input"}
+WITHOUT_KERNELS = OF_REFERENCE | {"pad2d", "pad2d_backward"}
 
 
 OF_OTHERS = {"conv2d_backward", "dense_backward"}                      # operations, each of which refuses what is its own
@@ -74,7 +74,7 @@ def test_an_operation_has_the_name_signature_and_file_that_the_reference_gives_i
     ours, theirs = getattr(cuda, operation), getattr(reference, operation)
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert ours.__module__.rpartition(".")[2] == theirs.__module__.rpartition(".")[2]
-    assert (ours is theirs) == (operation in WITHOUT_KERNELS)
+    assert (ours is theirs) == (operation in OF_REFERENCE)
 
 
 def test_no_other_operation_is_exported():
@@ -139,8 +139,9 @@ def test_what_is_not_contiguous_is_copied_and_what_is_empty_launches_nothing(on_
     ({"x": x, "y": x, "n": 1.5}, ValueError, "n is of type int, which 1.5"),
     ({"x": x, "n": 1}, TypeError, "tanh_forward takes x, y, n; got x, n"),
     ({"x": x, "y": x, "n": 1, "m": 1}, TypeError, "tanh_forward takes x, y, n; got x, y, n, m"),
-    ({"x": x.astype("f8"), "y": x, "n": 1}, TypeError, r"x is a float\*, which a NumPy array, contiguous, of float32 fits"),
-    ({"x": x[:, 1], "y": x, "n": 1}, TypeError, r"x is a float\*, which a NumPy array, contiguous"),
+    ({"x": x.astype("f8"), "y": x, "n": 1}, TypeError,
+     r"x is a real\*, which a NumPy array, contiguous, of float32 or bfloat16 fits; got ndarray float64"),
+    ({"x": x[:, 1], "y": x, "n": 1}, TypeError, r"x is a real\*, which a NumPy array, contiguous"),
 ])
 def test_a_launch_takes_what_the_kernel_declares_and_nothing_else(on_host, arguments, error, words):
     with pytest.raises(error, match=words):
@@ -198,28 +199,62 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     forget()
 
 
-@pytest.mark.parametrize("tf32", [False, True])
-def test_products_are_in_the_precision_in_force_whatever_cupy_was_set_to(monkeypatch, tf32):
-    class Core:
-        kind, seen = "as it was", []
-        get_compute_type = classmethod(lambda cls, dtype: cls.kind)
-        set_compute_type = classmethod(lambda cls, dtype, kind: setattr(cls, "kind", kind))
+class FakeCuda:
+    """cupy.cuda, and a gemm that does what cuBLAS documents: C = op(A) op(B), all of them stored column by column."""
 
-    class Matrix:
-        def __matmul__(self, other):
-            Core.seen.append(Core.kind)
-            raise MemoryError
+    CUBLAS_OP_N, CUBLAS_OP_T, CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32 = range(4)
+    CUDA_R_32F, CUDA_R_16BF = FLOAT32, BFLOAT16
 
-    cupy = FakeCupy()
-    cupy._core = Core
+    def __init__(self):
+        self.cublas = self.runtime = self
+        self.computed = []
+
+    def gemm(self, op_a, op_b, m, n, k, a, a_kind, lda, b, b_kind, ldb, c, c_kind, ldc, compute):
+        assert a_kind == b_kind
+        a, b = self.matrix(a, a_kind, (m, k), op_a, lda), self.matrix(b, b_kind, (k, n), op_b, ldb)
+        c = self.matrix(c, c_kind, (m, n), self.CUBLAS_OP_N, ldc)
+        c[...] = a.astype("f4") @ b.astype("f4")
+        self.computed.append(compute)
+
+    def matrix(self, address, dtype, shape, op, ld):
+        rows, columns = shape if op == self.CUBLAS_OP_N else shape[::-1]
+        assert ld >= rows
+        raw = np.ctypeslib.as_array((ctypes.c_ubyte * (ld * columns * dtype.itemsize)).from_address(address))
+        stored = raw.view(dtype).reshape(columns, ld)[:, :rows].T
+        return stored if op == self.CUBLAS_OP_N else stored.T
+
+
+class InMemory:
+    """A NumPy array with CuPy's way to its address."""
+
+    def __init__(self, array):
+        self.array, self.data = array, self
+        self.shape, self.dtype, self.flags, self.nbytes, self.ptr = (
+            array.shape, array.dtype, array.flags, array.nbytes, array.ctypes.data)
+
+    def memset_async(self, byte, size):
+        assert size == self.nbytes
+        self.array.reshape(-1).view(np.uint8)[...] = byte
+
+
+@pytest.mark.parametrize("tf32, kind, result", [(False, FLOAT32, FLOAT32), (True, FLOAT32, FLOAT32),
+                                                (False, BFLOAT16, BFLOAT16), (False, BFLOAT16, FLOAT32)])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (3, 0, 5), (0, 4, 5)])
+def test_what_cublas_is_asked_for_is_the_product(monkeypatch, tf32, kind, result, shape):
+    cupy, (M, K, N) = FakeCupy(), shape
+    cupy.cuda = FakeCuda()
     monkeypatch.setattr(launch, "_cupy", lambda: cupy)
-    with pytest.raises(MemoryError):
-        launch.Cupy().product(Matrix(), Matrix(), tf32)
-    assert Core.seen == [7 if tf32 else 1] and Core.kind == "as it was"
+    monkeypatch.setattr(blas, "gemm", cupy.cuda.gemm)
+    for a in (normal(0, M, K, dtype=kind), normal(0, K, M, dtype=kind).T):
+        for b in (normal(1, K, N, dtype=kind), normal(1, N, K, dtype=kind).T):
+            out = np.full((M, N), np.nan, result)
+            launch.Cupy().product(*map(InMemory, (a, b, out)), tf32)
+            agree(out, a.astype("f8") @ b.astype("f8"), max(K, 1), result)
+    assert set(cupy.cuda.computed) == ({3 if tf32 else 2} if M * K * N else set())
 
 
 def test_numpy_arrays_are_refused_where_cupys_are_expected():
-    with pytest.raises(TypeError, match=r"tanh: x must be a CuPy array of float32, got numpy.ndarray float32"):
+    with pytest.raises(TypeError, match=r"tanh: x must be a CuPy array of float32 or bfloat16, got numpy.nd"):
         cuda.tanh(x)
 
 
@@ -233,7 +268,9 @@ def test_every_declared_kernel_is_launched_somewhere():
 @pytest.mark.parametrize("file, text, value", [
     ("common.cuh", "#define PER_THREAD {}", launch.PER_THREAD), ("columns.cuh", "#define COLUMNS {}", columns.COLUMNS),
     ("columns.cuh", "#define ROWS {}", columns.ROWS), ("optim.cu", "#define CHUNK {} ", optim.CHUNK),
+    ("training.cu", "#define WARPS {} ", training.WARPS),
     ("loss.cu", "__shared__ float shared[{}];", launch.THREADS), ("tile.cuh", "by a block of {} threads", launch.THREADS),
+    ("depthwise.cu", "#define PIXELS {}", depthwise.PIXELS),
 ])
 def test_constants_in_python_are_those_in_cuda(file, text, value):
     assert text.format(value) in (launch.FOLDER / file).read_text(encoding="utf-8")
@@ -243,16 +280,3 @@ def test_activations_have_the_same_numbers_in_python_and_in_cuda():
     names = re.search(r"enum Activation {(.*?)}", (launch.FOLDER / "common.cuh").read_text(encoding="utf-8"))[1].split(",")
     assert [name.strip().lower() for name in names] == ["linear" if name is None else name for name in bias.ACTIVATIONS]
     assert list(bias.ACTIVATIONS.values()) == [0, 1, 2] and activation.ROWS * 32 <= 1024
-
-
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("architecture, tf32, tiles", [
-    ("sm_80", 1, (64, 64)), ("sm_90", 1, (64, 64)), ("sm_90", 1, (128, 64)), ("sm_90", 1, (128, 128)),
-    ("sm_90", 0, (128, 64)), ("sm_90", 0, (128, 128))])                # what test_cuda_sources.py does not compile
-def test_every_tile_compiles_and_keeps_its_sums_in_registers(architecture, tf32, tiles, tmp_path):
-    macros = f"-DTF32={tf32}", f"-DTILE_M={tiles[0]}", f"-DTILE_N={tiles[1]}"
-    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v", *macros,
-                           "-o", str(tmp_path / "conv.cubin"), str(launch.FOLDER / "conv.cu")],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == 3, done.stderr

@@ -8,7 +8,7 @@ from scratchnet.kernels import cuda, reference
 
 # Less than a block, just over one, several blocks and a bit; rows of few and of many channels.
 SHAPES = [(1, 1), (37, 71), (3, 5, 7, 11), (1030, 3)]
-CHANNELS = [(6, 1), (67, 33), (5, 9, 7, 40), (700, 3), (40, 300)]
+CHANNELS = [(6, 1), (67, 33), (5, 9, 7, 40), (700, 3), (40, 300), (70, 128)]
 
 
 def check(engine, name, *arguments, terms=1):
@@ -174,42 +174,3 @@ def test_dense_and_its_gradients(engine, N, IN, OUT):
               dy, None, None, w, None, (True, False, False))
     agree(got[0], wide(dy) @ wide(w).T, OUT)
     assert len(got) == 1
-
-
-SIZES = [(3, 5), (1,), (70, 61), (2048,), (0, 4)]                      # several blocks, one exactly, an array of nothing
-RULES = {
-    "sgd": (0, lambda lr, step: (lr, 0.0, False, 0.1)),
-    "sgd with momentum": (1, lambda lr, step: (lr, 0.9, False, 0.0)),
-    "sgd, Nesterov": (1, lambda lr, step: (lr, 0.9, True, 0.1)),
-    "rmsprop": (1, lambda lr, step: (None, None, lr, 0.9, 1e-3, 0.0, 0.1)),
-    "rmsprop with momentum": (2, lambda lr, step: (None, lr, 0.9, 1e-3, 0.9, 0.0)),
-    "rmsprop, centred, with momentum": (3, lambda lr, step: (lr, 0.9, 1e-3, 0.9, 0.1)),
-    "adam": (2, lambda lr, step: (step, lr, 0.9, 0.999, 1e-3, 0.1)),
-    "adamw": (2, lambda lr, step: (step, lr, 0.9, 0.999, 1e-3, 0.1)),
-}
-
-
-@pytest.mark.parametrize("numbers", ["python", "device"])
-@pytest.mark.parametrize("rule", RULES)
-def test_an_update_of_many_parameters_at_once(engine, rule, numbers):
-    name, (states, settings) = rule.partition(" ")[0].rstrip(","), RULES[rule]
-    slots = [[normal(10 * slot + index, *size) for index, size in enumerate(SIZES)] for slot in range(2 + states)]
-    slots[2:] = [[np.square(array) for array in slot] for slot in slots[2:]]          # variances are not negative
-    if "centred" in rule:
-        slots[4] = [0.5 * np.sqrt(array) for array in slots[2]]
-    for step in (1, 7):
-        lr, exact = 0.1, wide(slots)
-        head = [None] if rule == "sgd" else []
-        getattr(reference, name)(*exact, *head, *settings(lr, step))
-        if numbers == "device":
-            lr, step = np.array(lr, np.float32), np.array(step)
-        after = updated(engine, getattr(cuda, name), *slots, *head, *settings(lr, step))
-        for ours, theirs in zip(after[:len(slots)], exact):
-            for one, other in zip(ours, theirs):
-                np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
-
-
-def test_one_array_is_updated_without_a_list(engine):
-    w, g = normal(0, 5, 3), normal(1, 5, 3)
-    after = updated(engine, cuda.sgd, w, g, None, 0.5, 0.0, False, 0.0)
-    np.testing.assert_allclose(after[0], w - 0.5 * g, rtol=1e-6)

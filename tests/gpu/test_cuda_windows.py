@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from engines import agree, normal, run, wide
+from engines import BFLOAT16, FLOAT32, agree, normal, run, wide
 from host_device import tf32_rounded
 
 import scratchnet as sn
@@ -89,27 +89,6 @@ def close_to_tf32(engine, got, exact, of_rounded, terms):
     assert 1e-5 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 1e-3
 
 
-TF32_CASES = {"3x3": (1, 20, 33, 3, 1, 1), "3x3, large tiles": (1, 66, 70, 3, 1, 1),
-              "3 groups, strides 2": (3, 5, 7, 3, 2, 1), "1x1": (1, 20, 33, 1, 1, 0)}
-
-
-@pytest.mark.parametrize("case", TF32_CASES)
-def test_convolution_in_tf32_rounds_its_factors_to_eleven_bits(engine, case, monkeypatch):
-    groups, CG, FG, window, strides, padding = TF32_CASES[case]
-    if "large" in case:
-        monkeypatch.setattr(conv, "ENOUGH", 2)
-    geometry = (strides, strides), ((padding, padding),) * 2, (1, 1)
-    x, w = normal(0, 2, 9, 8, groups * CG), normal(1, window, window, CG, groups * FG)
-    dy = normal(3, *reference.conv2d(x, w, None, *geometry, groups).shape)
-    for name, first, second, *more in (("conv2d", x, w, None), ("conv2d_backward_data", dy, w, x.shape),
-                                       ("conv2d_backward_weights", dy, x, w.shape)):
-        with sn.use_precision("tf32"):
-            got, = run(engine, getattr(cuda, name), first, second, *more, *geometry, groups)
-        exact, of_rounded = (getattr(reference, name)(*wide(pair), *more, *geometry, groups)
-                             for pair in ((first, second), (tf32_rounded(first), tf32_rounded(second))))
-        close_to_tf32(engine, got, exact, of_rounded, 9 * 66)
-
-
 def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
     x, w = normal(0, 33, 65), normal(1, 65, 129)
     with sn.use_precision("tf32"):
@@ -118,20 +97,33 @@ def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
             agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
     close_to_tf32(engine, got, wide(x) @ wide(w), wide(tf32_rounded(x)) @ wide(tf32_rounded(w)), 65)
     agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
-    with pytest.raises(ValueError, match="use_precision: expected one of float32, tf32, got 'half'"):
+    with pytest.raises(ValueError, match="use_precision: expected one of float32, tf32, bf16, got 'half'"):
         with sn.use_precision("half"):
             pass
 
 
-@pytest.mark.parametrize("C, multiplier", [(1, 1), (5, 3), (40, 1)])
-def test_depthwise_convolution_and_both_gradients(engine, windows, C, multiplier):
+# For a multiplier of 1 a thread has 4 channels of float32, 8 of bfloat16, where they are a multiple of that; in
+# backward-weights fewer, so that a block has 32 columns.
+@pytest.mark.parametrize("C, multiplier, dtype", [(1, 1, FLOAT32), (5, 3, FLOAT32), (40, 1, FLOAT32), (8, 2, BFLOAT16),
+                                                  (72, 1, BFLOAT16)], ids=str)
+def test_depthwise_convolution_and_both_gradients(engine, windows, C, multiplier, dtype):
+    check_depthwise(engine, windows, C, multiplier, dtype)
+
+
+@pytest.mark.parametrize("C, dtype", [(136, FLOAT32), (264, BFLOAT16)], ids=str)
+def test_depthwise_convolution_of_many_channels(engine, C, dtype):
+    check_depthwise(engine, WINDOWS["strides, padding on one side"], C, 1, dtype)
+
+
+def check_depthwise(engine, windows, C, multiplier, dtype):
     N, sizes, window, *geometry = windows
-    x, w, b = normal(0, N, *sizes, C), normal(1, *window, 1, C * multiplier), normal(2, C * multiplier)
+    x, w, b = normal(0, N, *sizes, C, dtype=dtype), normal(1, *window, 1, C * multiplier), normal(2, C * multiplier)
     y, = run(engine, cuda.depthwise_conv2d, x, w, b, *geometry)
-    agree(y, reference.depthwise_conv2d(*wide([x, w, b]), *geometry), w[..., 0].size)
-    dy = normal(3, *y.shape)
+    agree(y, reference.depthwise_conv2d(*wide([x, w, b]), *geometry), w[..., 0].size, dtype)
+    dy = normal(3, *y.shape, dtype=dtype)
     dx, = run(engine, cuda.depthwise_conv2d_backward_data, dy, w, x.shape, *geometry)
-    agree(dx, reference.depthwise_conv2d_backward_data(*wide([dy, w]), x.shape, *geometry), w[..., 0].size * multiplier)
+    agree(dx, reference.depthwise_conv2d_backward_data(*wide([dy, w]), x.shape, *geometry), w[..., 0].size * multiplier,
+          dtype)
     dw, = run(engine, cuda.depthwise_conv2d_backward_weights, dy, x, w.shape, *geometry)
     agree(dw, reference.depthwise_conv2d_backward_weights(*wide([dy, x]), w.shape, *geometry), dy[..., 0].size)
 
