@@ -177,7 +177,7 @@ def halve_the_rate_of_dropout(model, optimizer):
 
 
 def freeze(model, optimizer):
-    model["a"].trainable = False
+    model["a"].bias.trainable = False
 
 
 def load(model, optimizer):
