@@ -14,7 +14,7 @@ class _Choice(threading.local):
 _choice = _Choice()
 _loaded = {}
 KERNELS = ("reference", "cpu")
-PRECISIONS = ("float32", "tf32")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def ops(x):
@@ -49,17 +49,18 @@ def use_kernels(name):
 
 @contextlib.contextmanager
 def use_precision(name):
-    """Inside it, this thread's convolutions and dense layers on a GPU round their factors to TF32's 11 bits of mantissa,
-    for its tensor cores ("tf32"), or leave them as they are ("float32", the default). Sums are float32 in both. A backward
-    runs in the precision in force when it is called. Nothing changes on the CPU, nor in depthwise convolutions."""
+    """How exactly this thread's convolutions and dense layers compute on a GPU, inside it: "float32", the default; "tf32",
+    factors rounded to 11 bits of mantissa for the tensor cores; or "bf16", factors and results in bfloat16, which halves
+    the memory and the traffic of all activations. Sums, parameters, their gradients, statistics and losses are float32 in
+    all of them. A backward runs in the precision in force when it is called. Nothing changes on the CPU."""
     if name not in PRECISIONS:
         raise ValueError(f"use_precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
     from scratchnet.kernels.cuda.precision import precision
-    before, precision.tf32 = precision.tf32, name == "tf32"
+    before, precision.name = precision.name, name
     try:
         yield
     finally:
-        precision.tf32 = before
+        precision.name = before
 
 
 def is_array(x):

@@ -1,23 +1,23 @@
 """Pointwise activations and softmax. Kernels: activation.cu."""
 import math
 
-from .launch import array, blocks, each, empty, launch
+from .launch import array, blocks, each, empty, launch, real
 
 ROWS = 4                                         # of a softmax, at once in a block: a warp each
 
 
 def relu(x, negative_slope, max_value, threshold):
     """max_value if x >= max_value; x if x >= threshold; else negative_slope·(x - threshold). NaN stays NaN."""
-    x = array("relu", "x", x)
-    y = empty(x.shape)
+    x = real("relu", "x", x)
+    y = empty(x.shape, x.dtype)
     each("activation", "relu", x.size, x=x, y=y, **_pieces(negative_slope, max_value, threshold))
     return y
 
 
 def relu_backward(dy, x, negative_slope, max_value, threshold):
     """dx = 0 if x >= max_value; negative_slope·dy if x <= threshold; else dy."""
-    x = array("relu_backward", "x", x)
-    dy, dx = array("relu_backward", "dy", dy, x.shape), empty(x.shape)
+    x = real("relu_backward", "x", x)
+    dy, dx = array("relu_backward", "dy", dy, x.shape, x.dtype), empty(x.shape, x.dtype)
     each("activation", "relu_backward", x.size, dy=dy, x=x, dx=dx, **_pieces(negative_slope, max_value, threshold))
     return dx
 
@@ -29,8 +29,8 @@ def _pieces(negative_slope, max_value, threshold):
 
 def tanh(x):
     """y = tanh(x)."""
-    x = array("tanh", "x", x)
-    y = empty(x.shape)
+    x = real("tanh", "x", x)
+    y = empty(x.shape, x.dtype)
     each("activation", "tanh_forward", x.size, x=x, y=y)
     return y
 
@@ -42,8 +42,8 @@ def tanh_backward(dy, y):
 
 def sigmoid(x):
     """y = 1/(1 + e^-x)."""
-    x = array("sigmoid", "x", x)
-    y = empty(x.shape)
+    x = real("sigmoid", "x", x)
+    y = empty(x.shape, x.dtype)
     each("activation", "sigmoid", x.size, x=x, y=y)
     return y
 
@@ -54,15 +54,15 @@ def sigmoid_backward(dy, y):
 
 
 def _of_y(operation, dy, y):
-    y = array(operation, "y", y)
-    dy, dx = array(operation, "dy", dy, y.shape), empty(y.shape)
+    y = real(operation, "y", y)
+    dy, dx = array(operation, "dy", dy, y.shape, y.dtype), empty(y.shape, y.dtype)
     each("activation", operation, y.size, dy=dy, y=y, dx=dx)
     return dx
 
 
 def softmax(x):
-    """y_k = e^(x_k - max x) / Σ_j e^(x_j - max x) over the last axis."""
-    x = array("softmax", "x", x)
+    """y_k = e^(x_k - max x) / Σ_j e^(x_j - max x) over the last axis, in float32."""
+    x = real("softmax", "x", x)
     y, rows, K = empty(x.shape), math.prod(x.shape[:-1]), x.shape[-1]
     launch("activation", "softmax", (blocks(rows, ROWS),), (32, ROWS), x=x, y=y, rows=rows, K=K)
     return y

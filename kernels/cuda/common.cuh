@@ -8,7 +8,34 @@
     _Pragma("unroll") for (int round_ = 0, i = blockIdx.x * (PER_THREAD * blockDim.x) + threadIdx.x; \
                            round_ < PER_THREAD; round_++, i += blockDim.x) if (i < n)
 
-#define NOT_A_NUMBER __int_as_float(0x7fffffff)
+// The upper half of a float32. It widens by itself; what is assigned to it is rounded to nearest, ties to even.
+struct bf16 {
+    unsigned short bits;
+
+    __device__ operator float() const { return __int_as_float((unsigned)bits << 16); }
+
+    __device__ bf16& operator=(float value) {
+#if __CUDA_ARCH__ >= 800
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
+        unsigned whole = __float_as_int(value);
+        bits = value != value ? 0x7fff : (whole + 0x7fff + (whole >> 16 & 1)) >> 16;
+#endif
+        return *this;
+    }
+};
+
+// How activations are stored. Each file is compiled for the one and for the other; launch.py sees to it that an array
+// meets the kernel of its own dtype. What is computed is computed in float32.
+#ifndef BF16
+#define BF16 0
+#endif
+#if BF16
+typedef bf16 real;
+#else
+typedef float real;
+#endif
+
 #define MINUS_INFINITY __int_as_float(0xff800000)
 
 #define ALL_LANES 0xffffffffu

@@ -16,11 +16,12 @@ PER_THREAD = 4                                   # as in common.cuh
 MOST = 2**31 - 2**16                             # elements that an int counts, with room for a last block's overhang
 OPTIONS = ("--std=c++17",)
 NULL = numpy.int64(0)                            # CuPy would pass None as no argument at all
-DEFAULT, TF32 = 1, 7                             # cupy._core._routines_linalg.COMPUTE_TYPE_…
+ONE, ZERO = numpy.ones(1, numpy.float32), numpy.zeros(1, numpy.float32)      # read by cuBLAS while it is called
+FLOAT32 = numpy.dtype(numpy.float32)
 SCALARS = {"int": numpy.int32, "long long": numpy.int64, "float": numpy.float32}
 ELEMENTS = {**SCALARS, "unsigned char": numpy.uint8}
 _DECLARATION = re.compile(r'extern "C" __global__ void(?: __launch_bounds__\(\d+\))?\s+(\w+)\(([^)]*)\)')
-_PARAMETER = re.compile(r"(const )?(int|long long|float|unsigned char)(\*)? (?:__restrict__ )?(\w+)")
+_PARAMETER = re.compile(r"(const )?(int|long long|float|unsigned char|bf16|real)(\*)? (?:__restrict__ )?(\w+)")
 
 
 class Cupy:
@@ -43,15 +44,22 @@ class Cupy:
     def address(self, x):
         return x.data.ptr
 
-    def product(self, a, b, tf32):
-        """a @ b by cuBLAS, which CuPy's setting of this name decides about, and not a variable of the environment."""
-        core = _cupy()._core
-        before = core.get_compute_type(numpy.float32)
-        core.set_compute_type(numpy.float32, TF32 if tf32 else DEFAULT)
-        try:
-            return a @ b
-        finally:
-            core.set_compute_type(numpy.float32, before)
+    def product(self, a, b, out, tf32):
+        """out = a @ b by cuBLAS, sums in float32. a and b, of one dtype, are each C-contiguous or the transpose of that."""
+        cuda = _cupy().cuda
+        (M, K), N, cublas = a.shape, b.shape[1], cuda.cublas
+        if min(M, N, K) == 0:
+            out.data.memset_async(0, out.nbytes)
+            return
+        # cuBLAS goes down columns, so what is outᵀ = bᵀ aᵀ to it is out = a b here: (N, M) = (N, K) @ (K, M).
+        kinds = [cuda.runtime.CUDA_R_32F if array.dtype == FLOAT32 else cuda.runtime.CUDA_R_16BF for array in (a, out)]
+        straight = a.flags.c_contiguous, b.flags.c_contiguous
+        turn_a, turn_b = (cublas.CUBLAS_OP_N if is_straight else cublas.CUBLAS_OP_T for is_straight in straight)
+        cublas.gemmEx(
+            cuda.device.get_cublas_handle(), turn_b, turn_a, N, M, K, ONE.ctypes.data, b.data.ptr, kinds[0],
+            N if straight[1] else K, a.data.ptr, kinds[0], K if straight[0] else M, ZERO.ctypes.data, out.data.ptr,
+            kinds[1], N, cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if tf32 else cublas.CUBLAS_COMPUTE_32F,
+            cublas.CUBLAS_GEMM_DEFAULT)
 
     def function(self, file, name, macros):
         """A function (grid, block, arguments) that launches the kernel on the current stream."""
@@ -64,7 +72,8 @@ device = Cupy()
 def launch(file, name, grid, block, macros=(), **arguments):
     """Run the kernel `name` of FILE.cu on `grid` blocks of `block` threads, tuples of ints; nothing on a grid of none.
 
-    macros: pairs (name, int) that the file is compiled with. A pointer may be None where the kernel allows it.
+    macros: pairs (name, int) that the file is compiled with, BF16 excepted, which follows from the arrays that the kernel
+    declares `real*`. A pointer may be None where the kernel allows it.
     TypeError and ValueError for arguments that its declaration does not take.
     """
     checks = _checks(file, name)
@@ -74,6 +83,8 @@ def launch(file, name, grid, block, macros=(), **arguments):
     if not 0 <= grid[0] < 2**31 or not 0 <= max(grid[1:]) < 2**16:
         raise ValueError(f"{file}.cu: {name} needs {grid} blocks, more than a device launches; use a smaller batch")
     values = tuple([check(arguments[parameter]) for parameter, check in checks.items()])
+    if _in_bfloat16(file, name, arguments):
+        macros = *macros, ("BF16", 1)
     if min(grid) > 0:
         device.function(file, name, tuple(macros))(grid, (*block, 1, 1)[:3], values)
 
@@ -91,15 +102,22 @@ def blocks(n, size):
     return -(-n // size)
 
 
-def array(operation, name, value, shape=None, dtype=numpy.float32):
-    """`value`, C-contiguous, after making sure of its place, its dtype and its shape, in which None is any size."""
-    if not device.is_array(value) or value.dtype != dtype:
+def array(operation, name, value, shape=None, dtype=FLOAT32):
+    """`value`, C-contiguous, after making sure of its place, its dtype (None is float32 or bfloat16) and its shape, in
+    which None is any size."""
+    if not device.is_array(value) or not (is_real(value.dtype) if dtype is None else value.dtype == dtype):
+        words = "float32 or bfloat16" if dtype is None else numpy.dtype(dtype)
         got = f"{type(value).__module__}.{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
-        raise TypeError(f"{operation}: {name} must be {device.words} of {numpy.dtype(dtype)}, got {got}")
+        raise TypeError(f"{operation}: {name} must be {device.words} of {words}, got {got}")
     if shape is not None and (len(shape) != value.ndim or any(
             wanted not in (None, size) for wanted, size in zip(shape, value.shape))):
         raise ValueError(f"{operation}: {name} must have the shape {_shape(shape)}, got {_shape(value.shape)}")
     return value if value.flags.c_contiguous else device.contiguous(value)
+
+
+def real(operation, name, value, shape=None):
+    """The same for an activation, which is float32 or bfloat16."""
+    return array(operation, name, value, shape, None)
 
 
 def in_place(operation, name, value, shape=None):
@@ -109,7 +127,19 @@ def in_place(operation, name, value, shape=None):
     return value
 
 
-def empty(shape, dtype=numpy.float32):
+@functools.cache
+def bfloat16():
+    """NumPy's dtype for bfloat16, which ml_dtypes brings: the extras for a GPU install it, and nothing else needs it."""
+    import ml_dtypes
+    return numpy.dtype(ml_dtypes.bfloat16)
+
+
+def is_real(dtype):
+    """Whether activations may have it: float32 or bfloat16."""
+    return dtype == FLOAT32 or dtype.kind == "V" and dtype == bfloat16()
+
+
+def empty(shape, dtype=FLOAT32):
     """An uninitialised array on the device."""
     return device.empty(shape, dtype)
 
@@ -148,14 +178,34 @@ def _checks(file, name):
             for kind, is_pointer, parameter in _declarations(file)[name]}
 
 
+@functools.cache
+def _reals(file, name):
+    """The parameters of a kernel that are declared real*."""
+    return [parameter for kind, _, parameter in _declarations(file)[name] if kind == "real"]
+
+
+def _in_bfloat16(file, name, arguments):
+    """Whether the kernel's real* are bfloat16: all of them or none."""
+    dtypes = {parameter: arguments[parameter].dtype for parameter in _reals(file, name)
+              if arguments[parameter] is not None}
+    if len(set(dtypes.values())) > 1:
+        given = ", ".join(f"{parameter} {dtype}" for parameter, dtype in dtypes.items())
+        raise TypeError(f"{file}.cu: {name} takes arrays of one dtype where it says real*; got {given}")
+    return bool(dtypes) and next(iter(dtypes.values())) != FLOAT32
+
+
 def _pointer(place, kind):
-    dtype = numpy.dtype(ELEMENTS[kind])
+    if kind == "real":
+        words, fits = "float32 or bfloat16", is_real
+    else:
+        words = dtype = bfloat16() if kind == "bf16" else numpy.dtype(ELEMENTS[kind])
+        fits = dtype.__eq__
 
     def check(value):
         if value is None:
             return NULL
-        if not device.is_array(value) or value.dtype != dtype or not value.flags.c_contiguous:
-            raise TypeError(f"{place} is a {kind}*, which {device.words}, contiguous, of {dtype} fits; got "
+        if not device.is_array(value) or not fits(value.dtype) or not value.flags.c_contiguous:
+            raise TypeError(f"{place} is a {kind}*, which {device.words}, contiguous, of {words} fits; got "
                             f"{type(value).__name__} {getattr(value, 'dtype', '')}")
         return value
     return check

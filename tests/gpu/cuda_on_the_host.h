@@ -26,6 +26,7 @@ static dim3 gridDim, blockDim;
 static uint3 blockIdx, threadIdx;
 
 inline float __int_as_float(int bits) { float value; memcpy(&value, &bits, 4); return value; }
+inline int __float_as_int(float value) { int bits; memcpy(&bits, &value, 4); return bits; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline float __fadd_rn(float a, float b) { return a + b; }

@@ -6,9 +6,13 @@ bits, and what they are given must stay as it was.
 
 import contextlib
 
+import ml_dtypes
 import numpy as np
 
 from scratchnet.kernels.cuda import launch
+
+
+FLOAT32, BFLOAT16 = np.dtype("float32"), np.dtype(ml_dtypes.bfloat16)
 
 
 class HostEngine:
@@ -71,7 +75,7 @@ def each_array(change, value):
     """`value` with change(array) for each array in it, also inside lists and tuples."""
     if isinstance(value, (list, tuple)):
         return type(value)(each_array(change, element) for element in value)
-    return value if value is None or np.isscalar(value) else change(value)
+    return value if value is None or np.isscalar(value) or isinstance(value, np.dtype) else change(value)
 
 
 def run(engine, operation, *arguments):
@@ -84,7 +88,7 @@ def run(engine, operation, *arguments):
         results = list(results) if isinstance(results, (list, tuple)) else [results]
         runs.append([engine.to_host(result) for result in results])
         for before, after in zip(flat(arguments), flat(each_array(engine.to_host, given))):
-            np.testing.assert_array_equal(after, before, err_msg="an argument was changed")
+            assert after.tobytes() == before.tobytes(), "an argument was changed"
     for first, second in zip(*runs):
         assert first.tobytes() == second.tobytes(), "two runs gave different bits"
     return runs[0]
@@ -111,16 +115,19 @@ def flat(value):
 
 def wide(value):
     """The same in float64."""
-    return each_array(lambda array: array.astype("f8") if array.dtype.kind == "f" else array, value)
+    return each_array(lambda array: array.astype("f8") if array.dtype.kind in "fV" else array, value)
 
 
-def agree(got, expected, terms=1):
-    """float32 rounds at 6e-8, and the errors of `terms` summed products grow as their square root."""
+def agree(got, expected, terms=1, dtype=FLOAT32):
+    """float32 rounds at 6e-8, and the errors of `terms` summed products grow as their square root; bfloat16 rounds the
+    result once, by 2^-8 at most, and in the norm of many numbers by less than half of that."""
     expected = np.asarray(expected)
-    assert got.dtype == np.float32 and got.shape == expected.shape
-    error, size = np.linalg.norm(got - expected), np.linalg.norm(expected)
-    assert error <= 3e-7 * np.sqrt(terms) * size + 1e-30, f"‖error‖ {error:.1e} of {size:.1e}, {terms} terms"
+    assert got.dtype == dtype and got.shape == expected.shape
+    error, size = np.linalg.norm(got.astype("f8") - expected), np.linalg.norm(expected)
+    rounding = 0 if dtype == FLOAT32 else 2**-9 if got.size > 64 else 2**-8
+    allowed = 3e-7 * np.sqrt(terms) + rounding
+    assert error <= allowed * size + 1e-30, f"‖error‖ {error:.1e} of {size:.1e}, {terms} terms"
 
 
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def normal(seed, *shape, dtype=FLOAT32):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32).astype(dtype)

@@ -44,8 +44,10 @@ class Host:
     def address(self, x):
         return x.ctypes.data
 
-    def product(self, a, b, tf32):
-        return tf32_rounded(a) @ tf32_rounded(b) if tf32 else a @ b
+    def product(self, a, b, out, tf32):
+        if a.dtype != np.float32:
+            a, b = a.astype(np.float32), b.astype(np.float32)
+        out[...] = tf32_rounded(a) @ tf32_rounded(b) if tf32 else a @ b
 
     def function(self, file, name, macros):
         library = self._library(file, macros)

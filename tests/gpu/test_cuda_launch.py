@@ -1,5 +1,6 @@
 """What is refused before a launch; how arguments reach CuPy; constants that Python and CUDA share. Without a device."""
 
+import ctypes
 import inspect
 import re
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from engines import HostEngine, normal
+from engines import BFLOAT16, FLOAT32, HostEngine, agree, normal
 
 from scratchnet.kernels import cuda, reference
 from scratchnet.kernels.cuda import activation, bias, columns, launch, optim
@@ -132,8 +133,9 @@ def test_what_is_not_contiguous_is_copied_and_what_is_empty_launches_nothing(on_
     ({"x": x, "y": x, "n": 1.5}, ValueError, "n is of type int, which 1.5"),
     ({"x": x, "n": 1}, TypeError, "tanh_forward takes x, y, n; got x, n"),
     ({"x": x, "y": x, "n": 1, "m": 1}, TypeError, "tanh_forward takes x, y, n; got x, y, n, m"),
-    ({"x": x.astype("f8"), "y": x, "n": 1}, TypeError, r"x is a float\*, which a NumPy array, contiguous, of float32 fits"),
-    ({"x": x[:, 1], "y": x, "n": 1}, TypeError, r"x is a float\*, which a NumPy array, contiguous"),
+    ({"x": x.astype("f8"), "y": x, "n": 1}, TypeError,
+     r"x is a real\*, which a NumPy array, contiguous, of float32 or bfloat16 fits; got ndarray float64"),
+    ({"x": x[:, 1], "y": x, "n": 1}, TypeError, r"x is a real\*, which a NumPy array, contiguous"),
 ])
 def test_a_launch_takes_what_the_kernel_declares_and_nothing_else(on_host, arguments, error, words):
     with pytest.raises(error, match=words):
@@ -191,28 +193,66 @@ def test_cupy_receives_numbers_of_the_kernels_own_types(monkeypatch):
     forget()
 
 
-@pytest.mark.parametrize("tf32", [False, True])
-def test_products_are_in_the_precision_in_force_whatever_cupy_was_set_to(monkeypatch, tf32):
-    class Core:
-        kind, seen = "as it was", []
-        get_compute_type = classmethod(lambda cls, dtype: cls.kind)
-        set_compute_type = classmethod(lambda cls, dtype, kind: setattr(cls, "kind", kind))
+class FakeCuda:
+    """cupy.cuda, whose gemmEx does what cuBLAS documents: C = op(A) op(B), all of them stored column by column."""
 
-    class Matrix:
-        def __matmul__(self, other):
-            Core.seen.append(Core.kind)
-            raise MemoryError
+    CUBLAS_OP_N, CUBLAS_OP_T, CUBLAS_GEMM_DEFAULT, CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32 = range(5)
+    CUDA_R_32F, CUDA_R_16BF = FLOAT32, BFLOAT16
 
-    cupy = FakeCupy()
-    cupy._core = Core
+    def __init__(self):
+        self.cublas = self.runtime = self.device = self
+        self.computed = []
+
+    def get_cublas_handle(self):
+        return "the handle"
+
+    def gemmEx(self, handle, op_a, op_b, m, n, k, alpha, a, a_kind, lda, b, b_kind, ldb, beta, c, c_kind, ldc, compute, _):
+        assert handle == "the handle" and a_kind == b_kind
+        a, b = self.matrix(a, a_kind, (m, k), op_a, lda), self.matrix(b, b_kind, (k, n), op_b, ldb)
+        c = self.matrix(c, c_kind, (m, n), self.CUBLAS_OP_N, ldc)
+        alpha, beta = (self.matrix(scalar, FLOAT32, (1, 1), 0, 1)[0, 0] for scalar in (alpha, beta))
+        assert beta == 0
+        c[...] = alpha * (a.astype("f4") @ b.astype("f4"))
+        self.computed.append(compute)
+
+    def matrix(self, address, dtype, shape, op, ld):
+        rows, columns = shape if op == self.CUBLAS_OP_N else shape[::-1]
+        assert ld >= rows
+        raw = np.ctypeslib.as_array((ctypes.c_ubyte * (ld * columns * dtype.itemsize)).from_address(address))
+        stored = raw.view(dtype).reshape(columns, ld)[:, :rows].T
+        return stored if op == self.CUBLAS_OP_N else stored.T
+
+
+class InMemory:
+    """A NumPy array with CuPy's way to its address."""
+
+    def __init__(self, array):
+        self.array, self.data = array, self
+        self.shape, self.dtype, self.flags, self.nbytes, self.ptr = (
+            array.shape, array.dtype, array.flags, array.nbytes, array.ctypes.data)
+
+    def memset_async(self, byte, size):
+        assert size == self.nbytes
+        self.array.reshape(-1).view(np.uint8)[...] = byte
+
+
+@pytest.mark.parametrize("tf32, kind, result", [(False, FLOAT32, FLOAT32), (True, FLOAT32, FLOAT32),
+                                                (False, BFLOAT16, BFLOAT16), (False, BFLOAT16, FLOAT32)])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (3, 0, 5), (0, 4, 5)])
+def test_what_cublas_is_asked_for_is_the_product(monkeypatch, tf32, kind, result, shape):
+    cupy, (M, K, N) = FakeCupy(), shape
+    cupy.cuda = FakeCuda()
     monkeypatch.setattr(launch, "_cupy", lambda: cupy)
-    with pytest.raises(MemoryError):
-        launch.Cupy().product(Matrix(), Matrix(), tf32)
-    assert Core.seen == [7 if tf32 else 1] and Core.kind == "as it was"
+    for a in (normal(0, M, K, dtype=kind), normal(0, K, M, dtype=kind).T):
+        for b in (normal(1, K, N, dtype=kind), normal(1, N, K, dtype=kind).T):
+            out = np.full((M, N), np.nan, result)
+            launch.Cupy().product(*map(InMemory, (a, b, out)), tf32)
+            agree(out, a.astype("f8") @ b.astype("f8"), max(K, 1), result)
+    assert set(cupy.cuda.computed) == ({4 if tf32 else 3} if M * K * N else set())
 
 
 def test_numpy_arrays_are_refused_where_cupys_are_expected():
-    with pytest.raises(TypeError, match=r"tanh: x must be a CuPy array of float32, got numpy.ndarray float32"):
+    with pytest.raises(TypeError, match=r"tanh: x must be a CuPy array of float32 or bfloat16, got numpy.nd"):
         cuda.tanh(x)
 
 

@@ -118,7 +118,7 @@ def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
             agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
     close_to_tf32(engine, got, wide(x) @ wide(w), wide(tf32_rounded(x)) @ wide(tf32_rounded(w)), 65)
     agree(run(engine, cuda.dense, x, w, None)[0], wide(x) @ wide(w), 65)
-    with pytest.raises(ValueError, match="use_precision: expected one of float32, tf32, got 'half'"):
+    with pytest.raises(ValueError, match="use_precision: expected one of float32, tf32, bf16, got 'half'"):
         with sn.use_precision("half"):
             pass
 

@@ -9,13 +9,15 @@ import pytest
 from scratchnet.kernels.cuda import probe
 
 SOURCES = sorted(Path(probe.__file__).parent.glob("*.cu"))
+# The files whose kernels take arrays of `real` are compiled for each of its two meanings.
+KINDS = [(path, bf16) for path in SOURCES for bf16 in range(1 + ("real*" in path.read_text("utf-8")))]
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_every_cuda_source_compiles(source, architecture, tmp_path):
-    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-o",
+@pytest.mark.parametrize("source, bf16", KINDS, ids=lambda part: getattr(part, "name", part))
+def test_every_cuda_source_compiles(source, bf16, architecture, tmp_path):
+    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", f"-DBF16={bf16}", "-o",
                            str(tmp_path / "kernel.cubin"), str(source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
