@@ -24,7 +24,7 @@ rows("scratchnet/inference/trace.py", FOLDING,
       "forward = type(layer).__mro__[-3].forward\n"),
      ("main is the shortcut", "self.add(Sum, layer, shortcut, main)", "self.add(Sum, layer, main, shortcut)"))
 rows("scratchnet/inference/steps.py", "tests/test_inference.py",
-     ("packed kernels whatever is asked for", "self.packed is not None and ops(x) is kernels(\"cpu\")",
+     ("packed kernels whatever is asked for", "self.packed is not None and ops(x) is kernels(self.fast)",
       "self.packed is not None"),
      ("operands not compared", "        check_operands(self.layer, x)\n", ""),
      ("statistics of the model itself", "[array.copy() for array in arrays]", "list(arrays)"),

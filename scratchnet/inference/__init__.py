@@ -1,6 +1,7 @@
 """for_inference: a model that can only predict, and does it faster.
 
-trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it, arena.py plans its memory.
+trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it; arena.py plans its memory on the
+CPU, replay.py makes one launch of it on a GPU.
 """
 
 import copy
@@ -10,6 +11,7 @@ import numpy as np
 from scratchnet.backend import array_like, array_module, kernels, ops
 from scratchnet.inference.arena import Plan, dying
 from scratchnet.inference.fold import fold
+from scratchnet.inference.replay import Replays
 from scratchnet.inference.steps import Call, Linear
 from scratchnet.inference.trace import Trace
 from scratchnet.layers.base import Layer
@@ -27,8 +29,9 @@ def for_inference(model):
 
     Batch norms are folded into the convolution or dense layer before them, sums of residuals and ReLUs done by it, its
     weights packed once. Any number of threads may call it at once; what it returns is the caller's. It is a copy:
-    the model may be trained on, or deleted, without effect on it. Inside use_kernels("reference") its steps, folded all
-    the same, run there; sn.watch sees nothing of it.
+    the model may be trained on, or deleted, without effect on it. On a GPU, images of a shape that it has seen before are
+    one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the same, run
+    there; sn.watch sees nothing of it.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"for_inference: expected a Layer, got {type(model).__name__}")
@@ -54,10 +57,15 @@ class InferenceModel:
             if isinstance(step, Linear):
                 step.finish()
         self._plans = {}
+        self._replays = Replays(self._run, self._steps)
         self.input_shape = model.input_shape
 
     def __call__(self, images):
         images = check_input(self._model, images)
+        y = self._replays(images)
+        return self._run(images) if y is None else y
+
+    def _run(self, images):
         plan = self._plan(images.shape)
         arena = plan.borrow() if plan.places and ops(images) is kernels("cpu") else None
         arrays = {0: images}
@@ -105,6 +113,14 @@ class InferenceModel:
     def _words(self):
         return f"{self._model.label()} for inference"
 
+    def __deepcopy__(self, memo):
+        """Another one with graphs of its own."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        vars(copied).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items() if name != "_replays"})
+        copied._replays = Replays(copied._run, copied._steps)
+        return copied
+
     def __repr__(self):
         """Its steps, a line each, with the layers that each stands for."""
         return "\n".join([self._words(), *(f"  {' + '.join(step.names)}" for step in self._steps)])
@@ -126,4 +142,4 @@ def _without_weights(model, called):
 
 
 def _share(y, other):
-    return isinstance(y, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(y, other)
+    return type(y) is type(other) and array_module(y).may_share_memory(y, other)
