@@ -18,13 +18,13 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def ops(x):
-    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 CuPy ones, `reference` for
-    everything else."""
+    """The kernels for arrays like x: `cpu` for float32 NumPy arrays, `cuda` for float32 and bfloat16 CuPy ones,
+    `reference` for everything else."""
     if _choice.forced is not None:
         return _choice.forced
-    if x.dtype != np.float32:
-        return kernels("reference")
-    return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
+    if x.dtype == np.float32:
+        return kernels("cpu" if type(x) is np.ndarray else "cuda" if is_cupy(x) else "reference")
+    return kernels("cuda" if is_bfloat16(x.dtype) and is_cupy(x) else "reference")
 
 
 def kernels(name):
@@ -71,6 +71,25 @@ def is_cupy(x):
     return type(x).__module__.partition(".")[0] == "cupy"
 
 
+def is_bfloat16(dtype):
+    """Whether it is that of ml_dtypes, which activations on a GPU may have."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def converted(x, dtype):
+    """x in `dtype`, where the one is bfloat16 and the other float32; else x."""
+    if x.dtype == dtype or not (is_bfloat16(x.dtype) and dtype == np.float32
+                                or x.dtype == np.float32 and is_bfloat16(dtype)):
+        return x
+    from scratchnet.kernels.cuda.cast import cast
+    return cast(x, dtype)
+
+
+def in_float32(x):
+    """x, or, where it is bfloat16, the same numbers in float32: what leaves a network."""
+    return converted(x, np.dtype(np.float32))
+
+
 def array_module(x):
     """numpy, or cupy for CuPy arrays."""
     return importlib.import_module("cupy") if is_cupy(x) else np
@@ -82,8 +101,8 @@ def array_like(array, values):
 
 
 def to_host(x, copy=False):
-    """x as a NumPy array."""
-    return x.get() if is_cupy(x) else np.array(x) if copy else np.asarray(x)
+    """x as a NumPy array, of float32 where it is bfloat16."""
+    return in_float32(x).get() if is_cupy(x) else np.array(x) if copy else np.asarray(x)
 
 
 def to_device(model, device):

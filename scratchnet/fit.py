@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, to_host
+from scratchnet.backend import array_like, array_module, in_float32, to_host
 from scratchnet.data import Batches
 from scratchnet.layers import Layer, Softmax
 from scratchnet.losses import softmax_cross_entropy
@@ -104,7 +104,7 @@ def evaluate(model, batches, criterion=softmax_cross_entropy):
     for images, labels in batches.epoch(0):
         true.append(labels)
         images, labels = to_model(model, images, labels)
-        logits = model(images)
+        logits = in_float32(model(images))
         tally.add(criterion(logits, labels)[0], logits, labels)
         predicted.append(logits.argmax(axis=1))
         # The largest of the softmax: exp(0) over the sum of exp(z - max z).

@@ -1,5 +1,7 @@
 """Losses: each returns (loss, dL/d first argument), means over the batch; loss is a 0-d array of the same device.
 
+In float32 for bfloat16 arguments: a loss sums, and so do those who read it.
+
 Textbook: kernels/reference/loss.py.  Fast: kernels/cpu/loss.py.
 """
 
@@ -7,7 +9,7 @@ import math
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, is_array, ops
+from scratchnet.backend import array_like, array_module, in_float32, is_array, is_bfloat16, ops
 
 
 def softmax_cross_entropy(logits, labels, label_smoothing=0):
@@ -43,9 +45,9 @@ def mean_squared_error(predictions, targets):
 
 
 def _float_array(loss, what, array):
-    if not is_array(array) or array.dtype.kind != "f":
+    if not is_array(array) or not (array.dtype.kind == "f" or is_bfloat16(array.dtype)):
         raise TypeError(f"{loss}: {what} must be a float array, got {getattr(array, 'dtype', type(array).__name__)}")
-    return array_module(array).ascontiguousarray(array)
+    return array_module(array).ascontiguousarray(in_float32(array))
 
 
 def _targets(logits, labels):

@@ -1,10 +1,9 @@
-"""Every operation for float32 CuPy arrays: the names, arguments and results of `reference`, by CUDA kernels of our own
-and, for products of matrices, cuBLAS. CuPy is imported by the first launch, not by this.
+"""Every operation for float32 and bfloat16 CuPy arrays: the names, arguments and results of `reference`, by CUDA kernels
+of our own and, for products of matrices, cuBLAS. CuPy is imported by the first launch, not by this.
 
 Whatever has no kernel here is `reference`'s, which takes CuPy arrays too.
 """
 from ..reference.chwn import contiguous, flatten, flatten_backward
-from ..reference.pad import pad2d, pad2d_backward
 from .activation import (relu, relu_backward, sigmoid, sigmoid_backward, softmax, softmax_backward, tanh,
                          tanh_backward)
 from .arithmetic import accumulate, add, concat, concat_backward
@@ -20,6 +19,7 @@ from .loss import binary_cross_entropy, mean_squared_error, softmax_cross_entrop
 from .lrn import local_response_norm, local_response_norm_backward
 from .max_pool import max_pool2d, max_pool2d_backward
 from .optim import adam, adamw, rmsprop, sgd
+from .pad import pad2d, pad2d_backward
 
 __all__ = [
     "accumulate", "adam", "adamw", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "add", "avg_pool2d",

@@ -2,7 +2,7 @@
 #include "common.cuh"
 
 // out = x + scale y
-extern "C" __global__ void add(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ out, int n,
+extern "C" __global__ void add(const real* __restrict__ x, const real* __restrict__ y, real* __restrict__ out, int n,
                                float scale) {
     FOR_EACH(i, n) out[i] = x[i] + scale * y[i];
 }
@@ -13,7 +13,7 @@ extern "C" __global__ void accumulate(float* __restrict__ grad, const float* __r
 }
 
 // The columns `first` to first + C of the rows of `wide`, `across` numbers each, from `narrow` (n/C, C), or back.
-extern "C" __global__ void copy_columns(float* __restrict__ wide, float* __restrict__ narrow, int n, int C, int across,
+extern "C" __global__ void copy_columns(real* __restrict__ wide, real* __restrict__ narrow, int n, int C, int across,
                                         int first, int back) {
     FOR_EACH(i, n) {
         long long at = (long long)(i / C) * across + first + i % C;

@@ -1,19 +1,20 @@
 """Sums of branches, branches side by side, sums of gradients. Kernels: arithmetic.cu."""
-from .launch import array, each, empty, in_place
+from .cast import cast
+from .launch import FLOAT32, array, each, empty, in_place, real
 
 
 def add(x, y, scale):
     """x + scale · y."""
-    x = array("add", "x", x)
-    y, out = array("add", "y", y, x.shape), empty(x.shape)
+    x, y = _alike([real("add", "x", x), real("add", "y", y, x.shape)])
+    out = empty(x.shape, x.dtype)
     each("arithmetic", "add", x.size, x=x, y=y, out=out, scale=scale)
     return out
 
 
 def concat(xs):
     """The arrays side by side along the channels: (..., C1), (..., C2), ... -> (..., C1 + C2 + ...)."""
-    xs = [array("concat", "xs", x, (*xs[0].shape[:-1], None)) for x in xs]
-    out, first = empty((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs))), 0
+    xs = _alike([real("concat", "xs", x, (*xs[0].shape[:-1], None)) for x in xs])
+    out, first = empty((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), xs[0].dtype), 0
     for x in xs:
         _copy(out, x, first, back=0)
         first += x.shape[-1]
@@ -22,12 +23,17 @@ def concat(xs):
 
 def concat_backward(dy, sizes):
     """dy (..., ΣC) cut back into one contiguous array per input, (..., C1), (..., C2), ..."""
-    dy, parts, first = array("concat_backward", "dy", dy), [], 0
+    dy, parts, first = real("concat_backward", "dy", dy), [], 0
     for size in sizes:
-        parts.append(empty((*dy.shape[:-1], size)))
+        parts.append(empty((*dy.shape[:-1], size), dy.dtype))
         _copy(dy, parts[-1], first, back=1)
         first += size
     return parts
+
+
+def _alike(xs):
+    """The arrays as they are, if all are bfloat16 or none is; else all in float32."""
+    return xs if len({x.dtype for x in xs}) == 1 else [cast(x, FLOAT32) for x in xs]
 
 
 def _copy(wide, narrow, first, back):

@@ -10,7 +10,7 @@ __device__ inline int counted(int start, int window, int size, int before, int a
 }
 
 // y = Σ over the window / the number of its elements, at least 1
-extern "C" __global__ void avg_pool2d(const float* __restrict__ x, float* __restrict__ y, int n, int H, int W, int C,
+extern "C" __global__ void avg_pool2d(const real* __restrict__ x, real* __restrict__ y, int n, int H, int W, int C,
                                       int OH, int OW, int KH, int KW, int SH, int SW, int top, int bottom, int left,
                                       int right, int count_include_pad) {
     FOR_EACH(i, n) {
@@ -27,7 +27,7 @@ extern "C" __global__ void avg_pool2d(const float* __restrict__ x, float* __rest
 }
 
 // dx = Σ dy / the number of elements, over the windows that hold the element, in their order
-extern "C" __global__ void avg_pool2d_backward(const float* __restrict__ dy, float* __restrict__ dx, int n, int H,
+extern "C" __global__ void avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx, int n, int H,
                                                int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int top,
                                                int bottom, int left, int right, int count_include_pad) {
     FOR_EACH(i, n) {
@@ -51,7 +51,7 @@ __device__ inline int bin_end(int i, int size, int bins) {
 }
 
 // y[image, oh, ow, c] = the mean of x over the bin.  The whole image is a single bin.
-extern "C" __global__ void adaptive_avg_pool2d(const float* __restrict__ x, float* __restrict__ y, int n, int H, int W,
+extern "C" __global__ void adaptive_avg_pool2d(const real* __restrict__ x, real* __restrict__ y, int n, int H, int W,
                                                int C, int OH, int OW) {
     FOR_EACH(i, n) {
         int c = i % C, ow = i / C % OW, oh = i / C / OW % OH, image = i / C / OW / OH;
@@ -66,7 +66,7 @@ extern "C" __global__ void adaptive_avg_pool2d(const float* __restrict__ x, floa
 
 // dx = Σ dy / the elements of the bin, over the bins that hold the element: i ends behind ih from ⌊ih bins/size⌋ on,
 // and begins at or before ih up to ⌈(ih + 1) bins/size⌉ - 1
-extern "C" __global__ void adaptive_avg_pool2d_backward(const float* __restrict__ dy, float* __restrict__ dx, int n,
+extern "C" __global__ void adaptive_avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx, int n,
                                                         int H, int W, int C, int OH, int OW) {
     FOR_EACH(i, n) {
         int c = i % C, iw = i / C % W, ih = i / C / W % H, image = i / C / W / H;

@@ -24,7 +24,7 @@ __device__ inline Moments joined_rows(Moments (&shared)[ROWS][COLUMNS], Moments 
 }
 
 // means, squares[part, c]: of the rows of the part. A thread sums x - (the first number it sees) and its square.
-extern "C" __global__ void batch_norm_moments(const float* __restrict__ x, float* __restrict__ means,
+extern "C" __global__ void batch_norm_moments(const real* __restrict__ x, float* __restrict__ means,
                                               float* __restrict__ squares, int M, int C, int rows) {
     __shared__ Moments shared[ROWS][COLUMNS];
     int c = blockIdx.x * COLUMNS + threadIdx.x, start = blockIdx.y * rows + threadIdx.y;
@@ -73,10 +73,10 @@ __device__ inline float normalised(float x, float mean, float scale, float shift
 }
 
 // y = γ (x - μ)/√(σ² + ε) + β, + residual where there is one, negatives to 0 with relu
-extern "C" __global__ void batch_norm_apply(const float* __restrict__ x, const float* __restrict__ residual,
+extern "C" __global__ void batch_norm_apply(const real* __restrict__ x, const real* __restrict__ residual,
                                             const float* __restrict__ gamma, const float* __restrict__ beta,
                                             const float* __restrict__ mean, const float* __restrict__ var,
-                                            float* __restrict__ y, int M, int C, int rows, float epsilon, int relu) {
+                                            real* __restrict__ y, int M, int C, int rows, float epsilon, int relu) {
     int c = blockIdx.x * COLUMNS + threadIdx.x;
     if (c >= C) return;
     float mu = mean[c], scale = gamma[c] * reciprocal_deviation(var[c], epsilon), shift = beta[c];
@@ -89,7 +89,7 @@ extern "C" __global__ void batch_norm_apply(const float* __restrict__ x, const f
 }
 
 // sums[part] (2, C): Σ g and Σ g x̂ over the rows of the part, where g is dy, with relu 0 where y was not above 0
-extern "C" __global__ void batch_norm_gradients(const float* __restrict__ dy, const float* __restrict__ x,
+extern "C" __global__ void batch_norm_gradients(const real* __restrict__ dy, const real* __restrict__ x,
                                                 const float* __restrict__ gamma, const float* __restrict__ beta,
                                                 const float* __restrict__ mean, const float* __restrict__ var,
                                                 float* __restrict__ sums, int M, int C, int rows, float epsilon,
@@ -115,11 +115,11 @@ extern "C" __global__ void batch_norm_gradients(const float* __restrict__ dy, co
 }
 
 // dx = γ/√(σ² + ε) (g - mean(g) - x̂ mean(g x̂)); without `training`, where μ and σ² are constants, γ/√(σ² + ε) g
-extern "C" __global__ void batch_norm_input_gradient(const float* __restrict__ dy, const float* __restrict__ x,
+extern "C" __global__ void batch_norm_input_gradient(const real* __restrict__ dy, const real* __restrict__ x,
                                                      const float* __restrict__ gamma, const float* __restrict__ beta,
                                                      const float* __restrict__ mean, const float* __restrict__ var,
                                                      const float* __restrict__ dgamma, const float* __restrict__ dbeta,
-                                                     float* __restrict__ dx, int M, int C, int rows, float epsilon,
+                                                     real* __restrict__ dx, int M, int C, int rows, float epsilon,
                                                      int relu, int training) {
     int c = blockIdx.x * COLUMNS + threadIdx.x;
     if (c >= C) return;

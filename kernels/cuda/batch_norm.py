@@ -5,12 +5,13 @@ x (..., C); gamma, beta, mean, var (C,); M = the number of elements each channel
 import math
 
 from .columns import BLOCK, parts, together
-from .launch import array, empty, launch
+from .cast import cast
+from .launch import array, empty, launch, real
 
 
 def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with the batch's own μ and biased σ²; + residual; negatives to 0.  -> y, μ, σ²"""
-    x = array("batch_norm", "x", x)
+    x = real("batch_norm", "x", x)
     M, C = _size(x)
     residual, of_channels = _residual("batch_norm", residual, x), _of_channels("batch_norm", C, gamma=gamma, beta=beta)
     grid, rows = parts(M, C)
@@ -28,7 +29,7 @@ def batch_norm_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
 
 def batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with given μ and σ²; + residual; with relu negatives to 0."""
-    x = array("batch_norm_inference", "x", x)
+    x = real("batch_norm_inference", "x", x)
     of_channels = _of_channels("batch_norm_inference", x.shape[-1], gamma=gamma, beta=beta, mean=mean, var=var)
     return _apply(x, epsilon, _residual("batch_norm_inference", residual, x), relu, **of_channels)
 
@@ -40,15 +41,15 @@ def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=F
 
 def _apply(x, epsilon, residual, relu, **of_channels):
     M, C = _size(x)
-    (grid, rows), y = parts(M, C), empty(x.shape)
+    (grid, rows), y = parts(M, C), empty(x.shape, x.dtype)
     launch("batch_norm", "batch_norm_apply", grid, BLOCK, x=x, residual=residual, y=y, M=M, C=C, rows=rows,
            epsilon=epsilon, relu=int(relu), **of_channels)
     return y
 
 
 def _backward(operation, dy, x, gamma, beta, mean, var, epsilon, relu, training):
-    x = array(operation, "x", x)
-    dy, dx = array(operation, "dy", dy, x.shape), empty(x.shape)
+    x = real(operation, "x", x)
+    dy, dx = array(operation, "dy", dy, x.shape, x.dtype), empty(x.shape, x.dtype)
     M, C = _size(x)
     grid, rows = parts(M, C)
     sums = empty((grid[1], 2 * C))
@@ -70,4 +71,4 @@ def _of_channels(operation, C, **arrays):
 
 
 def _residual(operation, residual, x):
-    return None if residual is None else array(operation, "residual", residual, x.shape)
+    return None if residual is None else cast(real(operation, "residual", residual, x.shape), x.dtype)

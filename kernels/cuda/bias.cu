@@ -3,12 +3,12 @@
 #include "columns.cuh"
 
 // y = activation(y + b), in place.  y (n/C, C), b (C,) or null
-extern "C" __global__ void add_bias(float* y, const float* __restrict__ b, int n, int C, int activation) {
+extern "C" __global__ void add_bias(real* y, const float* __restrict__ b, int n, int C, int activation) {
     FOR_EACH(i, n) y[i] = activated(b ? y[i] + b[i % C] : y[i], activation);
 }
 
 // sums[part, c] = Σ over the rows of the part: x[row, c]
-extern "C" __global__ void column_sums(const float* __restrict__ x, float* __restrict__ sums, int M, int C, int rows) {
+extern "C" __global__ void column_sums(const real* __restrict__ x, float* __restrict__ sums, int M, int C, int rows) {
     __shared__ float shared[ROWS][COLUMNS];
     int c = blockIdx.x * COLUMNS + threadIdx.x;
     float sum = 0.0f;
@@ -18,8 +18,8 @@ extern "C" __global__ void column_sums(const float* __restrict__ x, float* __res
 }
 
 // dz = dy act'(z), told from y: dy where y > 0 (RELU), dy (1 - y²) (TANH); sums[part, c] = Σ over the part's rows: dz
-extern "C" __global__ void activation_bias_backward(const float* __restrict__ dy, const float* __restrict__ y,
-                                                    float* __restrict__ dz, float* __restrict__ sums, int M, int C,
+extern "C" __global__ void activation_bias_backward(const real* __restrict__ dy, const real* __restrict__ y,
+                                                    real* __restrict__ dz, float* __restrict__ sums, int M, int C,
                                                     int rows, int activation) {
     __shared__ float shared[ROWS][COLUMNS];
     int c = blockIdx.x * COLUMNS + threadIdx.x;

@@ -2,7 +2,7 @@
 import math
 
 from .columns import BLOCK, column_sums, parts, together
-from .launch import array, each, empty, launch
+from .launch import array, each, empty, launch, real
 
 ACTIVATIONS = {None: 0, "relu": 1, "tanh": 2}    # as in common.cuh
 
@@ -16,7 +16,7 @@ def add_bias(y, b, activation):
 
 def bias_backward(dy):
     """db = Σ dy over every axis but the last.  dy (..., C) -> db (C,)."""
-    dy = array("bias_backward", "dy", dy)
+    dy = real("bias_backward", "dy", dy)
     return column_sums(dy, math.prod(dy.shape[:-1]), dy.shape[-1])
 
 
@@ -40,8 +40,8 @@ def activation_and_bias_backward(dy, y, activation, needs_bias):
 
 def _backward(activation, dy, y):
     operation = f"{activation}_bias_backward"
-    y = array(operation, "y", y)
-    dy, dz, M, C = array(operation, "dy", dy, y.shape), empty(y.shape), math.prod(y.shape[:-1]), y.shape[-1]
+    y = real(operation, "y", y)
+    dy, dz, M, C = array(operation, "dy", dy, y.shape, y.dtype), empty(y.shape, y.dtype), math.prod(y.shape[:-1]), y.shape[-1]
     grid, rows = parts(M, C)
     sums = empty((grid[1], C))
     launch("bias", "activation_bias_backward", grid, BLOCK, dy=dy, y=y, dz=dz, sums=sums, M=M, C=C, rows=rows,

@@ -1,21 +1,17 @@
-// Convolution in its three passes as matrix products whose operands are read where they lie (implicit GEMM): NHWC
-// images, weights (KH, KW, CG, F), any strides, padding, dilation and groups; group g reads CG = C/groups channels,
-// writes FG = F/groups.
+// Convolution in its three passes as matrix products whose operands are read where they lie (implicit GEMM), in float32,
+// for any number of channels. conv_tensor.cu is the faster one, with conditions.
 #include "common.cuh"
+#include "conv.cuh"
 #include "tile.cuh"
-
-#define NOWHERE (-(1 << 29))                     // of a row beyond the last, so that it is outside of every image
-
-struct Geometry { int H, W, C, OH, OW, F, KH, KW, SH, SW, top, left, DH, DW, CG, FG; };
 
 // A of forward: row (image, oh, ow), k (kh, kw, c) -> x[image, oh SH - top + kh DH, ow SW - left + kw DW, c]
 struct Windows {
     using Places = AlongK;
-    const float* x;
+    const real* x;
     Geometry g;
     int image[TM], ih[TM], iw[TM];
 
-    __device__ Windows(const float* x, const Geometry& g, int first, int rows) : x(x), g(g) {
+    __device__ Windows(const real* x, const Geometry& g, int first, int rows) : x(x), g(g) {
         for (int i = 0; i < TM; i++) {
             int p = first + Places::row(i, TILE_M), ow = p % g.OW, oh = p / g.OW % g.OH;
             image[i] = p / g.OW / g.OH * g.H;
@@ -30,7 +26,7 @@ struct Windows {
         for (int i = 0; i < TM; i++) {
             int h = ih[i] + kh, w = iw[i] + kw;
             bool inside = k < last && h >= 0 && h < g.H && w >= 0 && w < g.W;
-            values[i] = inside ? x[((image[i] + h) * g.W + w) * g.C + c] : 0.0f;
+            values[i] = inside ? (float)x[((image[i] + h) * g.W + w) * g.C + c] : 0.0f;
         }
     }
 };
@@ -39,35 +35,18 @@ struct Windows {
 // numbers
 struct Rows {
     using Places = AlongRows;
-    const float* w;
+    const real* w;
     int F, f, columns;
 
-    __device__ Rows(const float* w, int F, int first, int columns)
+    __device__ Rows(const real* w, int F, int first, int columns)
         : w(w), F(F), f(first + Places::row(0, TILE_N)), columns(columns) {}
 
     __device__ void fetch(int first, int last, float (&values)[TN]) {
 #pragma unroll
         for (int i = 0; i < TN; i++) {
             int k = first + Places::k(i, TILE_N);
-            values[i] = k < last && f < columns ? w[k * F + f] : 0.0f;
+            values[i] = k < last && f < columns ? (float)w[k * F + f] : 0.0f;
         }
-    }
-};
-
-// Of one axis, the pixels ≡ phase - before (mod S), and the taps that reach such a pixel, tap D ≡ phase (mod S): with
-// strides most pairs of a pixel and a tap belong to no window, and these are those that do. Pixel first + S j is element
-// tap + step t of window (window + j - down t), where that is one.
-struct Phase {
-    int first, pixels, tap, step, taps, window, down;
-
-    __device__ Phase(int phase, int size, int before, int K, int S, int D) {
-        first = (phase - before % S + S) % S;
-        pixels = first < size ? (size - 1 - first) / S + 1 : 0;
-        for (step = 1; step * D % S; step++) {}
-        for (tap = 0; tap < step && tap * D % S != phase; tap++) {}
-        taps = tap < min(step, K) ? (K - 1 - tap) / step + 1 : 0;
-        window = (first + before - tap * D) / S;
-        down = step * D / S;
     }
 };
 
@@ -75,12 +54,12 @@ struct Phase {
 // the pixel is
 struct Covering {
     using Places = AlongK;
-    const float* dy;
+    const real* dy;
     Geometry g;
     Phase h, w;
     int image[TM], oh[TM], ow[TM];
 
-    __device__ Covering(const float* dy, const Geometry& g, const Phase& h, const Phase& w, int first, int rows)
+    __device__ Covering(const real* dy, const Geometry& g, const Phase& h, const Phase& w, int first, int rows)
         : dy(dy), g(g), h(h), w(w) {
         for (int i = 0; i < TM; i++) {
             int p = first + Places::row(i, TILE_M);
@@ -97,7 +76,7 @@ struct Covering {
         for (int i = 0; i < TM; i++) {
             int y = oh[i] - up, x = ow[i] - left;
             bool inside = k < last && y >= 0 && y < g.OH && x >= 0 && x < g.OW;
-            values[i] = inside ? dy[((image[i] + y) * g.OW + x) * g.F + f] : 0.0f;
+            values[i] = inside ? (float)dy[((image[i] + y) * g.OW + x) * g.F + f] : 0.0f;
         }
     }
 };
@@ -105,12 +84,12 @@ struct Covering {
 // B of backward-data: k (t, u, f), column c -> w[kh, kw, c, f] of the phase's taps
 struct Turned {
     using Places = AlongK;
-    const float* w;
+    const real* w;
     Geometry g;
     Phase h, v;
     int first_column;
 
-    __device__ Turned(const float* w, const Geometry& g, const Phase& h, const Phase& v, int first)
+    __device__ Turned(const real* w, const Geometry& g, const Phase& h, const Phase& v, int first)
         : w(w), g(g), h(h), v(v), first_column(first) {}
 
     __device__ void fetch(int first, int last, float (&values)[TN]) {
@@ -119,7 +98,7 @@ struct Turned {
 #pragma unroll
         for (int i = 0; i < TN; i++) {
             int c = first_column + Places::row(i, TILE_N);
-            values[i] = k < last && c < g.CG ? w[((kh * g.KW + kw) * g.CG + c) * g.F + f] : 0.0f;
+            values[i] = k < last && c < g.CG ? (float)w[((kh * g.KW + kw) * g.CG + c) * g.F + f] : 0.0f;
         }
     }
 };
@@ -127,11 +106,11 @@ struct Turned {
 // A of backward-weights: row (kh, kw, c), k (image, oh, ow) -> x[image, oh SH - top + kh DH, ow SW - left + kw DW, c]
 struct Pixels {
     using Places = AlongRows;
-    const float* x;
+    const real* x;
     Geometry g;
     int kh, kw, c;
 
-    __device__ Pixels(const float* x, const Geometry& g, int first, int rows) : x(x), g(g) {
+    __device__ Pixels(const real* x, const Geometry& g, int first, int rows) : x(x), g(g) {
         int row = first + Places::row(0, TILE_M);
         c = row % g.CG;
         kw = row / g.CG % g.KW * g.DW - g.left;
@@ -144,14 +123,14 @@ struct Pixels {
             int p = first + Places::k(i, TILE_M), image = p / g.OW / g.OH;
             int h = p / g.OW % g.OH * g.SH + kh, w = p % g.OW * g.SW + kw;
             bool inside = p < last && h >= 0 && h < g.H && w >= 0 && w < g.W;
-            values[i] = inside ? x[((image * g.H + h) * g.W + w) * g.C + c] : 0.0f;
+            values[i] = inside ? (float)x[((image * g.H + h) * g.W + w) * g.C + c] : 0.0f;
         }
     }
 };
 
 // y (N OH OW, F) = activation(windows (N OH OW, KH KW CG) w (KH KW CG, F) + b).  Grid: row tiles, column tiles, groups
 extern "C" __global__ void __launch_bounds__(256)
-conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b, float* __restrict__ y,
+conv2d(const real* __restrict__ x, const real* __restrict__ w, const float* __restrict__ b, real* __restrict__ y,
        int N, int H, int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
        int DW, int CG, int FG, int activation) {
     __shared__ Tiles tiles;
@@ -174,7 +153,7 @@ conv2d(const float* __restrict__ x, const float* __restrict__ w, const float* __
 // dx (N pixels, C) = covering (N pixels, taps FG) turned (taps FG, CG), for each group and each phase of the strides.
 // Grid: row tiles of the largest phase, column tiles, groups x SH x SW
 extern "C" __global__ void __launch_bounds__(256)
-conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, float* __restrict__ dx, int N, int H,
+conv2d_backward_data(const real* __restrict__ dy, const real* __restrict__ w, real* __restrict__ dx, int N, int H,
                      int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
                      int DW, int CG, int FG) {
     __shared__ Tiles tiles;
@@ -203,7 +182,7 @@ conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w, 
 // dw[share] (KH KW CG, F) = windowsᵀ (KH KW CG, pixels) dy (pixels, F) over `pixels` of the N OH OW, for each group.
 // Grid: row tiles, column tiles, groups x shares; the shares are added afterwards, in their order.
 extern "C" __global__ void __launch_bounds__(256)
-conv2d_backward_weights(const float* __restrict__ dy, const float* __restrict__ x, float* __restrict__ dw, int N, int H,
+conv2d_backward_weights(const real* __restrict__ dy, const real* __restrict__ x, float* __restrict__ dw, int N, int H,
                         int W, int C, int OH, int OW, int F, int KH, int KW, int SH, int SW, int top, int left, int DH,
                         int DW, int CG, int FG, int pixels) {
     __shared__ Tiles tiles;

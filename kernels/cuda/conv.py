@@ -1,13 +1,16 @@
-"""Convolution: 1x1 windows as products of matrices by cuBLAS, all others as implicit ones. Kernels: conv.cu, tile*.cuh.
+"""Convolution: 1x1 windows as products of matrices by cuBLAS; others on the tensor cores where precision and channels allow
+it (conv_tensor.py); all others in float32. Kernels: conv.cu, tile.cuh.
 
-N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inputs and F/G outputs.
+N images of H x W x C give N x OH x OW x F; groups: each of G groups has C/G inputs and F/G outputs. A result has the dtype of
+the factors, float32 or bfloat16, a gradient of weights float32.
 """
 from ..reference.conv import conv2d_input
 from ..shapes import output_size
-from .bias import activation_and_bias_backward, add_bias
+from . import conv_tensor
+from .bias import ACTIVATIONS, activation_and_bias_backward, add_bias
 from .columns import together
-from .launch import MOST, THREADS, array, blocks, empty, launch
-from .precision import precision, product
+from .launch import FLOAT32, MOST, THREADS, array, blocks, empty, launch, real
+from .precision import factors, product
 from .windows import window
 
 ENOUGH = 512                                     # blocks, to keep a device busy
@@ -23,56 +26,66 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     """
     w = array("conv2d", "w", w, (None,) * 4)
     KH, KW, CG, F = w.shape
-    x = array("conv2d", "x", x, (None, None, None, CG * groups))
+    x = real("conv2d", "x", x, (None, None, None, CG * groups))
     b = None if b is None else array("conv2d", "b", b, (F,))
-    N, OH, OW = _outputs(x.shape, w.shape, strides, padding, dilation)
+    x, w = factors(x, w)
+    geometry = strides, padding, dilation
+    N, OH, OW = _outputs(x.shape, w.shape, *geometry)
     if _is_product(w.shape, padding, groups):
         rows = _picked(x, strides).reshape(N * OH * OW, CG)
         y = add_bias(product(rows, w.reshape(CG, F)), b, activation)  # (N*OH*OW, F) = (N*OH*OW, C) @ (C, F)
         return y.reshape(N, OH, OW, F)
-    y = empty((N, OH, OW, F))
-    _launch("conv2d", N * OH * OW, F // groups, x.shape, y.shape, w.shape, strides, padding, dilation,
-            x=x, w=w, b=b, y=y, activation={None: 0, "relu": 1, "tanh": 2}[activation])
+    y = empty((N, OH, OW, F), x.dtype)
+    if CT := conv_tensor.channels(x, w, CG, F // groups, groups):
+        x, w = conv_tensor.filled_up(x, CT * groups), conv_tensor.filled_up(w.reshape(KH * KW, CG * F), CT * F)
+        sizes = _sizes("conv2d", x.shape, y.shape, (KH, KW, CT, F), *geometry)
+        conv_tensor.conv2d(x, w.reshape(KH, KW, CT, F), b, y, sizes, activation)
+        return y
+    sizes = _sizes("conv2d", x.shape, y.shape, w.shape, *geometry)
+    _launch("conv2d", N * OH * OW, F // groups, sizes, x=x, w=w, b=b, y=y, activation=ACTIVATIONS[activation])
     return y
 
 
 def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups):
     """dx[n,p,q,c] = Σ dy w over the windows and taps that read pixel (p, q).  dy (N, OH, OW, F) -> dx (N, H, W, C)."""
     w = array("conv2d_backward_data", "w", w, (None, None, x_shape[3] // groups, None))
-    N, H, W, C = x_shape
-    F = w.shape[3]
-    dy = array("conv2d_backward_data", "dy", dy, (*_outputs(x_shape, w.shape, strides, padding, dilation), F))
+    (N, H, W, C), F, geometry = x_shape, w.shape[3], (strides, padding, dilation)
+    dy = real("conv2d_backward_data", "dy", dy, (*_outputs(x_shape, w.shape, *geometry), F))
+    dy, w = factors(dy, w)
     if _is_product(w.shape, padding, groups):
         rows = product(dy.reshape(-1, F), w.reshape(C, F).T)         # (N*OH*OW, C) = (N*OH*OW, F) @ (F, C)
-        if strides == (1, 1):
-            return rows.reshape(x_shape)
-        dx = empty(x_shape)
-        dx[...] = 0
-        _picked(dx, strides)[...] = rows.reshape(*dy.shape[:3], C)
+        return _put_back(rows.reshape(*dy.shape[:3], C), x_shape, strides)
+    dx, sizes = empty(x_shape, dy.dtype), _sizes("conv2d_backward_data", x_shape, dy.shape, w.shape, *geometry)
+    if conv_tensor.channels(dy, w, C // groups, F // groups, groups) == C // groups:
+        conv_tensor.conv2d_backward_data(dy, w, dx, sizes)
         return dx
-    dx = empty(x_shape)
     SH, SW = strides                             # a pixel's windows depend on its place modulo the strides: phases
-    _launch("conv2d_backward_data", N * blocks(H, SH) * blocks(W, SW), C // groups, x_shape, dy.shape, w.shape, strides,
-            padding, dilation, SH * SW, dy=dy, w=w, dx=dx)
+    _launch("conv2d_backward_data", N * blocks(H, SH) * blocks(W, SW), C // groups, sizes, SH * SW, dy=dy, w=w, dx=dx)
     return dx
 
 
 def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
     """dw[kh,kw,c,f] = Σ x dy over all windows of the batch.  -> dw (KH, KW, C/groups, F)."""
-    KH, KW, CG, F = w_shape
-    x = array("conv2d_backward_weights", "x", x, (None, None, None, CG * groups))
-    N, OH, OW = _outputs(x.shape, w_shape, strides, padding, dilation)
-    dy = array("conv2d_backward_weights", "dy", dy, (N, OH, OW, F))
+    (KH, KW, CG, F), geometry = w_shape, (strides, padding, dilation)
+    x = real("conv2d_backward_weights", "x", x, (None, None, None, CG * groups))
+    N, OH, OW = _outputs(x.shape, w_shape, *geometry)
+    dy = real("conv2d_backward_weights", "dy", dy, (N, OH, OW, F))
+    dy, x = factors(dy, x)
     pixels, rows = N * OH * OW, KH * KW * CG
     if _is_product(w_shape, padding, groups):
-        windows = array("conv2d_backward_weights", "x", _picked(x, strides)).reshape(pixels, CG)
-        return product(windows.T, dy.reshape(pixels, F)).reshape(w_shape)  # (C, F) = (C, N*OH*OW) @ (N*OH*OW, F)
+        windows = real("conv2d_backward_weights", "x", _picked(x, strides)).reshape(pixels, CG)
+        return product(windows.T, dy.reshape(pixels, F), FLOAT32).reshape(w_shape)  # (C, F) = (C, pixels) @ (pixels, F)
+    if CT := conv_tensor.channels(dy, x, CG, F // groups, groups):
+        x = conv_tensor.filled_up(x, CT * groups)
+        sizes = _sizes("conv2d_backward_weights", x.shape, dy.shape, (KH, KW, CT, F), *geometry)
+        dw = conv_tensor.conv2d_backward_weights(dy, x, (KH, KW, CT, F), sizes)
+        return array("conv2d_backward_weights", "dw", dw[:, :, :CG])
+    sizes = _sizes("conv2d_backward_weights", x.shape, dy.shape, w_shape, *geometry)
     tiles = blocks(rows, 64) * blocks(F // groups, 64) * groups
     share = max(SHARE, blocks(pixels, max(1, ENOUGH // tiles)))
     shares = max(1, blocks(pixels, share))
     partial = empty((shares, rows * F))
-    _launch("conv2d_backward_weights", rows, F // groups, x.shape, dy.shape, w_shape, strides, padding, dilation,
-            shares, dy=dy, x=x, dw=partial, pixels=share)
+    _launch("conv2d_backward_weights", rows, F // groups, sizes, shares, dy=dy, x=x, dw=partial, pixels=share)
     return together(partial).reshape(w_shape)
 
 
@@ -99,15 +112,30 @@ def _picked(x, strides):
     return x[:, ::strides[0], ::strides[1]]
 
 
-def _launch(name, rows, columns, x_shape, y_shape, w_shape, strides, padding, dilation, shares=1, **arguments):
-    """One of the three passes, whose result has `rows` and, in each group, `columns`, and consists of so many shares."""
+def _put_back(rows, x_shape, strides):
+    """The gradient of the pixels that were picked, among zeros.  rows (N, OH, OW, C) -> (N, H, W, C)"""
+    if strides == (1, 1):
+        return rows
+    dx, as_bits = empty(x_shape, rows.dtype), f"u{rows.dtype.itemsize}"  # CuPy has no copy and no zero of bfloat16
+    dx.view(as_bits)[...] = 0
+    _picked(dx.view(as_bits), strides)[...] = rows.view(as_bits)
+    return dx
+
+
+def _sizes(name, x_shape, y_shape, w_shape, strides, padding, dilation):
+    """What the kernels call N, H, W, C, OH, OW, F, KH, KW, ... FG."""
     for what, shape in (("the images", x_shape), ("the results", y_shape)):
         if shape[0] * shape[1] * shape[2] * shape[3] > MOST:
             raise ValueError(f"{name}: {what} {shape} are more than {MOST:,} numbers; use a smaller batch")
-    groups, TILE_N = x_shape[3] // w_shape[2], 128 if columns > 64 else 64
+    F, CG = y_shape[3], w_shape[2]
+    return {"N": x_shape[0], "F": F, "CG": CG, "FG": F * CG // x_shape[3],
+            **window(x_shape, y_shape[1:3], w_shape[:2], strides, padding, dilation)}
+
+
+def _launch(name, rows, columns, sizes, shares=1, **arguments):
+    """One of the three passes, whose result has `rows` and, in each group, `columns`, and consists of so many shares."""
+    groups, TILE_N = sizes["C"] // sizes["CG"], 128 if columns > 64 else 64
     TILE_M = 128 if blocks(rows, 128) * blocks(columns, TILE_N) * groups * shares >= ENOUGH // 2 else 64
     TILE_N = min(TILE_N, TILE_M)
-    macros = ("TILE_M", TILE_M), ("TILE_N", TILE_N), ("TF32", int(precision.tf32))
-    launch("conv", name, (blocks(rows, TILE_M), blocks(columns, TILE_N), groups * shares), (THREADS,), macros,
-           N=x_shape[0], F=y_shape[3], CG=w_shape[2], FG=y_shape[3] // groups,
-           **window(x_shape, y_shape[1:3], w_shape[:2], strides, padding, dilation), **arguments)
+    launch("conv", name, (blocks(rows, TILE_M), blocks(columns, TILE_N), groups * shares), (THREADS,),
+           (("TILE_M", TILE_M), ("TILE_N", TILE_N)), **sizes, **arguments)

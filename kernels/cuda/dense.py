@@ -1,12 +1,12 @@
 """The fully connected layer: products of matrices by cuBLAS."""
 from .bias import activation_and_bias_backward, add_bias
-from .launch import array
+from .launch import FLOAT32, array, real
 from .precision import product
 
 
 def dense(x, w, b, activation=None):
     """y = activation(x w + b), for None, "relu" or "tanh".  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
-    x = array("dense", "x", x, (None, None))
+    x = real("dense", "x", x, (None, None))
     w = array("dense", "w", w, (x.shape[1], None))
     b = None if b is None else array("dense", "b", b, w.shape[1:])
     return add_bias(product(x, w), b, activation)                    # (N, OUT) = (N, IN) @ (IN, OUT)
@@ -14,16 +14,16 @@ def dense(x, w, b, activation=None):
 
 def dense_backward_data(dy, w):
     """dx = dy wᵀ."""
-    dy = array("dense_backward_data", "dy", dy, (None, None))
+    dy = real("dense_backward_data", "dy", dy, (None, None))
     w = array("dense_backward_data", "w", w, (None, dy.shape[1]))
     return product(dy, w.T)                                          # (N, IN) = (N, OUT) @ (OUT, IN)
 
 
 def dense_backward_weights(dy, x):
     """dw = xᵀ dy: each weight sums over the batch."""
-    dy = array("dense_backward_weights", "dy", dy, (None, None))
-    x = array("dense_backward_weights", "x", x, (dy.shape[0], None))
-    return product(x.T, dy)                                          # (IN, OUT) = (IN, N) @ (N, OUT)
+    dy = real("dense_backward_weights", "dy", dy, (None, None))
+    x = real("dense_backward_weights", "x", x, (dy.shape[0], None))
+    return product(x.T, dy, FLOAT32)                                 # (IN, OUT) = (IN, N) @ (N, OUT)
 
 
 def dense_backward(dy, y, x, w, activation, needs):

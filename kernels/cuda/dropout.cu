@@ -15,7 +15,7 @@ __device__ inline Words philox(unsigned c0, unsigned c1, unsigned c2, unsigned c
 }
 
 // Element e is kept if word e % 4 of block e / 4 is at least `threshold`, up to 2³². A thread makes a block: n of them.
-extern "C" __global__ void dropout(const float* __restrict__ x, float* __restrict__ y, unsigned char* __restrict__ mask,
+extern "C" __global__ void dropout(const real* __restrict__ x, real* __restrict__ y, unsigned char* __restrict__ mask,
                                    int n, int size, long long threshold, float scale, long long seed, long long layer,
                                    long long call) {
     FOR_EACH(block, n) {
@@ -31,7 +31,7 @@ extern "C" __global__ void dropout(const float* __restrict__ x, float* __restric
 }
 
 // dx = dy mask/(1 - rate)
-extern "C" __global__ void dropout_backward(const float* __restrict__ dy, const unsigned char* __restrict__ mask,
-                                            float* __restrict__ dx, int n, float scale) {
+extern "C" __global__ void dropout_backward(const real* __restrict__ dy, const unsigned char* __restrict__ mask,
+                                            real* __restrict__ dx, int n, float scale) {
     FOR_EACH(i, n) dx[i] = dy[i] * mask[i] * scale;
 }

@@ -1,7 +1,7 @@
 """Dropout with a mask that is a function of (seed, layer, call, element). Kernels: dropout.cu."""
 import numpy
 
-from .launch import array, blocks, each, empty
+from .launch import array, blocks, each, empty, real
 
 WORD = 0xFFFFFFFF
 
@@ -12,8 +12,8 @@ def dropout(x, rate, seed, layer, call):
     Element e (in C order) is kept if word e % 4 of Philox block e // 4 is at least rate · 2³²; the block's
     counter is (block's low word, its high word, call, layer), the key is the low and high word of `seed`.
     """
-    x = array("dropout", "x", x)
-    y, mask = empty(x.shape), empty(x.shape, numpy.uint8)
+    x = real("dropout", "x", x)
+    y, mask = empty(x.shape, x.dtype), empty(x.shape, numpy.uint8)
     key = int(seed) & (WORD << 32 | WORD)
     each("dropout", "dropout", blocks(x.size, 4), x=x, y=y, mask=mask, size=x.size, threshold=round(rate * 2**32),
          scale=1 / (1 - rate), seed=key - (key >> 63 << 64), layer=int(layer) & WORD, call=int(call) & WORD)
@@ -22,7 +22,7 @@ def dropout(x, rate, seed, layer, call):
 
 def dropout_backward(dy, mask, rate):
     """y is linear in x, so dx = dy · mask/(1 - rate)."""
-    dy = array("dropout_backward", "dy", dy)
-    mask, dx = array("dropout_backward", "mask", mask, dy.shape, numpy.uint8), empty(dy.shape)
+    dy = real("dropout_backward", "dy", dy)
+    mask, dx = array("dropout_backward", "mask", mask, dy.shape, numpy.uint8), empty(dy.shape, dy.dtype)
     each("dropout", "dropout_backward", dy.size, dy=dy, mask=mask, dx=dx, scale=1 / (1 - rate))
     return dx

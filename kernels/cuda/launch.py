@@ -16,7 +16,6 @@ PER_THREAD = 4                                   # as in common.cuh
 MOST = 2**31 - 2**16                             # elements that an int counts, with room for a last block's overhang
 OPTIONS = ("--std=c++17",)
 NULL = numpy.int64(0)                            # CuPy would pass None as no argument at all
-ONE, ZERO = numpy.ones(1, numpy.float32), numpy.zeros(1, numpy.float32)      # read by cuBLAS while it is called
 FLOAT32 = numpy.dtype(numpy.float32)
 SCALARS = {"int": numpy.int32, "long long": numpy.int64, "float": numpy.float32}
 ELEMENTS = {**SCALARS, "unsigned char": numpy.uint8}
@@ -36,7 +35,8 @@ class Cupy:
         return _cupy().empty(shape, dtype)
 
     def contiguous(self, x):
-        return _cupy().ascontiguousarray(x)
+        bits = x if x.dtype == FLOAT32 else x.view(f"u{x.itemsize}")   # CuPy copies any integer, but not any dtype
+        return _cupy().ascontiguousarray(bits).view(x.dtype)
 
     def upload(self, array):
         return _cupy().asarray(array)
@@ -46,20 +46,18 @@ class Cupy:
 
     def product(self, a, b, out, tf32):
         """out = a @ b by cuBLAS, sums in float32. a and b, of one dtype, are each C-contiguous or the transpose of that."""
-        cuda = _cupy().cuda
-        (M, K), N, cublas = a.shape, b.shape[1], cuda.cublas
+        from .blas import gemm
+        cublas, runtime = _cupy().cuda.cublas, _cupy().cuda.runtime
+        (M, K), N = a.shape, b.shape[1]
         if min(M, N, K) == 0:
             out.data.memset_async(0, out.nbytes)
             return
         # cuBLAS goes down columns, so what is outᵀ = bᵀ aᵀ to it is out = a b here: (N, M) = (N, K) @ (K, M).
-        kinds = [cuda.runtime.CUDA_R_32F if array.dtype == FLOAT32 else cuda.runtime.CUDA_R_16BF for array in (a, out)]
+        kind, kind_of_out = [runtime.CUDA_R_32F if array.dtype == FLOAT32 else runtime.CUDA_R_16BF for array in (a, out)]
         straight = a.flags.c_contiguous, b.flags.c_contiguous
         turn_a, turn_b = (cublas.CUBLAS_OP_N if is_straight else cublas.CUBLAS_OP_T for is_straight in straight)
-        cublas.gemmEx(
-            cuda.device.get_cublas_handle(), turn_b, turn_a, N, M, K, ONE.ctypes.data, b.data.ptr, kinds[0],
-            N if straight[1] else K, a.data.ptr, kinds[0], K if straight[0] else M, ZERO.ctypes.data, out.data.ptr,
-            kinds[1], N, cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if tf32 else cublas.CUBLAS_COMPUTE_32F,
-            cublas.CUBLAS_GEMM_DEFAULT)
+        gemm(turn_b, turn_a, N, M, K, b.data.ptr, kind, N if straight[1] else K, a.data.ptr, kind, K if straight[0] else M,
+             out.data.ptr, kind_of_out, N, cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if tf32 else cublas.CUBLAS_COMPUTE_32F)
 
     def function(self, file, name, macros):
         """A function (grid, block, arguments) that launches the kernel on the current stream."""

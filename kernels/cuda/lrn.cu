@@ -3,7 +3,7 @@
 #include "common.cuh"
 
 // scale = k + alpha/size Σ_window x², y = x scale^-beta; the window: `before` channels before and `after` after.
-extern "C" __global__ void local_response_norm(const float* __restrict__ x, float* __restrict__ y,
+extern "C" __global__ void local_response_norm(const real* __restrict__ x, real* __restrict__ y,
                                                float* __restrict__ scale, int n, int C, int before, int after,
                                                float alpha_by_size, float beta, float k) {
     FOR_EACH(i, n) {
@@ -18,8 +18,8 @@ extern "C" __global__ void local_response_norm(const float* __restrict__ x, floa
 
 // dx = dy scale^-beta - 2 alpha beta/size x Σ_window' dy x scale^-(beta + 1): window' is the mirrored one, the channels
 // whose own window holds this one
-extern "C" __global__ void local_response_norm_backward(const float* __restrict__ dy, const float* __restrict__ x,
-                                                        const float* __restrict__ scale, float* __restrict__ dx, int n,
+extern "C" __global__ void local_response_norm_backward(const real* __restrict__ dy, const real* __restrict__ x,
+                                                        const float* __restrict__ scale, real* __restrict__ dx, int n,
                                                         int C, int before, int after, float alpha_by_size, float beta) {
     FOR_EACH(i, n) {
         int c = i % C;

@@ -4,7 +4,7 @@
 
 // y = max over the window; winners = ih W + iw of the first maximum. Padding never wins; NaN wins over all numbers; a
 // window of nothing but padding gives -inf and -1.
-extern "C" __global__ void max_pool2d(const float* __restrict__ x, float* __restrict__ y, int* __restrict__ winners,
+extern "C" __global__ void max_pool2d(const real* __restrict__ x, real* __restrict__ y, int* __restrict__ winners,
                                       int n, int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW,
                                       int top, int left, int DH, int DW) {
     FOR_EACH(i, n) {
@@ -28,8 +28,8 @@ extern "C" __global__ void max_pool2d(const float* __restrict__ x, float* __rest
 
 // dx = Σ dy over the windows that the element has won. Each thread looks into the windows that hold its element, in
 // their order: no two threads write to one place.
-extern "C" __global__ void max_pool2d_backward(const float* __restrict__ dy, const int* __restrict__ winners,
-                                               float* __restrict__ dx, int n, int H, int W, int C, int OH, int OW,
+extern "C" __global__ void max_pool2d_backward(const real* __restrict__ dy, const int* __restrict__ winners,
+                                               real* __restrict__ dx, int n, int H, int W, int C, int OH, int OW,
                                                int KH, int KW, int SH, int SW, int top, int left, int DH, int DW) {
     FOR_EACH(i, n) {
         int c = i % C, iw = i / C % W, ih = i / C / W % H, image = i / C / W / H;

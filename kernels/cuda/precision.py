@@ -34,5 +34,5 @@ def product(a, b, dtype=None):
     """
     a, b = factors(a, b)
     out = launch.empty((a.shape[0], b.shape[1]), dtype or a.dtype)
-    launch.device.product(a, b, out, precision.tf32)
+    launch.device.product(a, b, out, precision.tf32 and a.dtype == launch.FLOAT32)
     return out

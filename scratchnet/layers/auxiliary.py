@@ -2,7 +2,7 @@
 
 import warnings
 
-from scratchnet.backend import ops
+from scratchnet.backend import in_float32, ops
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import TooSmall
 from scratchnet.layers.running import local
@@ -38,7 +38,7 @@ class Auxiliary(Layer):
         if not training or objective is None or not self._children:
             return x, lambda dy, need_dx=True: dy
         logits, head_backward = self.head.forward(x, training)
-        loss, dlogits = objective.criterion(logits, objective.labels)
+        loss, dlogits = objective.criterion(in_float32(logits), objective.labels)
         objective.losses.append(self.weight * loss)
 
         def backward(dy, need_dx=True):

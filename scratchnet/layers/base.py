@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchnet.backend import array_like, to_host
+from scratchnet.backend import array_like, in_float32, to_host
 from scratchnet.layers.checks import checked_shape
 from scratchnet.layers.parameter import Parameter
 from scratchnet.layers.running import Objective, guarded, local
@@ -241,6 +241,7 @@ class Layer:
         before, local.objective = local.objective, Objective(criterion, labels)
         try:
             logits, backward = self.forward(x, training=True)
+            logits = in_float32(logits)
             auxiliary = local.objective.losses
         finally:
             local.objective = before

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchnet.backend import is_array, ops
+from scratchnet.backend import is_array, is_bfloat16, ops
 
 
 def checked_shape(layer, shape):
@@ -18,7 +18,7 @@ def checked_shape(layer, shape):
 
 
 def check_array(layer, x, what):
-    """x as a contiguous, native, writeable float array; TypeError for anything that is not a float array.
+    """x as a contiguous, native, writeable float array (CuPy's may be bfloat16); TypeError for any other array.
 
     Where the layer's kernels take it, images may lie innermost in memory (kernels/cpu/chwn.py).
     """
@@ -27,7 +27,10 @@ def check_array(layer, x, what):
     if not is_array(x):
         raise TypeError(f"{layer.label()}: {what} must be a NumPy or CuPy array, got {type(x).__name__}; "
                         "convert it with np.asarray(..., dtype='float32')")
-    if x.dtype.kind != "f":
+    if isinstance(x, np.ndarray) and is_bfloat16(x.dtype):
+        raise TypeError(f"{layer.label()}: {what} is bfloat16, which arrays on a GPU may be but NumPy's may not; write "
+                        "x.astype('float32')")
+    if x.dtype.kind != "f" and not is_bfloat16(x.dtype):
         raise TypeError(f"{layer.label()}: {what} must be floating point, got {x.dtype}; for images of 0 to 255 "
                         "write x.astype('float32') / 255")
     if isinstance(x, np.ndarray):
@@ -49,10 +52,10 @@ def _lies_images_innermost(x):
 
 
 def check_operands(layer, x):
-    """TypeError where x and the layer's own parameters differ in dtype or device."""
+    """TypeError where x and the layer's own parameters differ in dtype, but for bfloat16 with float32, or in device."""
     for parameter in layer._parameters.values():
         value = parameter.value
-        if x.dtype != value.dtype:
+        if x.dtype != value.dtype and not (is_bfloat16(x.dtype) and value.dtype == np.float32):
             raise TypeError(f"{layer.label()}: the input is {x.dtype} but the parameters are {value.dtype}; convert "
                             f"one of them: x.astype('{value.dtype}') or model.astype('{x.dtype}')")
         if type(x) is not type(value):

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import threading
 
+from scratchnet.backend import converted
 from scratchnet.layers.checks import check_array, check_input
 
 
@@ -43,7 +44,7 @@ class Backward:
         if self.versions != [p.version for p in layer._parameters.values()]:
             raise RuntimeError(f"{layer.label()}: its parameters were changed between forward and backward; "
                                "run every backward before the optimiser's step")
-        dy = check_array(layer, dy, "dy")
+        dy = converted(check_array(layer, dy, "dy"), self.dtype)         # behind y there may be another precision
         if dy.shape != self.shape or dy.dtype != self.dtype:
             raise ValueError(f"{layer.label()}: dy must be like y, {self.dtype} {self.shape}, "
                              f"got {dy.dtype} {dy.shape}")

@@ -40,11 +40,10 @@ struct Thread { ucontext_t context; State state; };
 const size_t STACK = 64 * 1024;
 static std::vector<Thread> threads;
 static std::vector<char> stacks;
-struct Registers { float a[4], b[2]; };
 static std::vector<float> exchanged;
-static std::vector<Registers> registers;
 static ucontext_t scheduler;
 static unsigned current;
+static unsigned long blocks_run;
 static std::function<void()> body;
 
 inline void wait(State barrier) {
@@ -87,6 +86,7 @@ inline bool release(unsigned count) {
 
 inline void run_block(bool backwards) {
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
+    blocks_run++;
     memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
     for (unsigned t = 0; t < count; t++) {
         getcontext(&threads[t].context);
@@ -109,7 +109,7 @@ inline void run_block(bool backwards) {
 inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {
     unsigned count = block.x * block.y * block.z, blocks = grid.x * grid.y * grid.z;
     gridDim = grid, blockDim = block, body = kernel;
-    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count), registers.resize(count);
+    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count);
     for (unsigned turn = 0; turn < blocks; turn++) {
         unsigned b = backwards ? blocks - 1 - turn : turn;
         blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
@@ -127,32 +127,4 @@ inline float __shfl_xor_sync(unsigned, float value, int other) {
     float theirs = host::exchanged[host::current ^ other];
     host::wait(host::AT_WARP_BARRIER);
     return theirs;
-}
-
-// To 11 bits of mantissa, ties away from zero.
-inline float round_to_tf32(float value) {
-    unsigned bits;
-    memcpy(&bits, &value, 4);
-    if (value != value) return value;
-    bits = (bits + 0x1000u) & ~0x1fffu;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-// (c0, c1; c2, c3) += A (16, 8) B (8, 8). A(row, k) is register row / 8 + 2 (k / 4) of thread 4 (row % 8) + k % 4 of
-// the warp, B(k, column) register k / 4 of thread 4 column + k % 4; a thread's own results are in rows t / 4, columns 2
-// (t % 4).
-inline void multiply_add_tf32(float& c0, float& c1, float& c2, float& c3, const float (&a)[4], const float (&b)[2]) {
-    unsigned warp = host::current / 32 * 32, t = host::current % 32;
-    float* c[4] = {&c0, &c1, &c2, &c3};
-    memcpy(host::registers[host::current].a, a, sizeof a);
-    memcpy(host::registers[host::current].b, b, sizeof b);
-    host::wait(host::AT_WARP_BARRIER);
-    for (unsigned own = 0; own < 4; own++) {
-        unsigned row = t / 4 + own / 2 * 8, column = t % 4 * 2 + own % 2;
-        for (unsigned k = 0; k < 8; k++)
-            *c[own] += host::registers[warp + row % 8 * 4 + k % 4].a[row / 8 + k / 4 * 2]
-                     * host::registers[warp + column * 4 + k % 4].b[k / 4];
-    }
-    host::wait(host::AT_WARP_BARRIER);
 }

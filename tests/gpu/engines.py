@@ -118,14 +118,14 @@ def wide(value):
     return each_array(lambda array: array.astype("f8") if array.dtype.kind in "fV" else array, value)
 
 
-def agree(got, expected, terms=1, dtype=FLOAT32):
-    """float32 rounds at 6e-8, and the errors of `terms` summed products grow as their square root; bfloat16 rounds the
-    result once, by 2^-8 at most, and in the norm of many numbers by less than half of that."""
+def agree(got, expected, terms=1, dtype=FLOAT32, roundings=None):
+    """float32 rounds at 6e-8, and the errors of `terms` summed products grow as their square root; bfloat16 rounds by
+    2^-8 at most, in the norm of many numbers by less than half of that, once or `roundings` times."""
     expected = np.asarray(expected)
     assert got.dtype == dtype and got.shape == expected.shape
     error, size = np.linalg.norm(got.astype("f8") - expected), np.linalg.norm(expected)
-    rounding = 0 if dtype == FLOAT32 else 2**-9 if got.size > 64 else 2**-8
-    allowed = 3e-7 * np.sqrt(terms) + rounding
+    roundings = int(dtype == BFLOAT16) if roundings is None else roundings
+    allowed = 3e-7 * np.sqrt(terms) + roundings * (2**-9 if got.size > 64 else 2**-8)
     assert error <= allowed * size + 1e-30, f"‖error‖ {error:.1e} of {size:.1e}, {terms} terms"
 
 

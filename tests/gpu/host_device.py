@@ -13,7 +13,7 @@ import numpy as np
 
 from scratchnet.kernels.cuda import launch
 
-HEADER = Path(__file__).with_name("cuda_on_the_host.h")
+HEADERS = [Path(__file__).with_name(name) for name in ("cuda_on_the_host.h", "tensor_core_on_the_host.h")]
 MARGIN = 256                                     # bytes, before and behind; kernels' float4 want 16
 POISON = 0xFF                                    # of every byte: NaN in float32, -1 in int32
 # Sums and products are rounded one by one here, fused on a device: what a test allows has to hold for both.
@@ -67,7 +67,7 @@ class Host:
     def _library(self, file, macros):
         if (file, macros) not in self.libraries:
             text = "\n".join([f"#define {name} {value}" for name, value in macros]
-                             + [HEADER.read_text(encoding="utf-8"), launch.source(file)]
+                             + [header.read_text(encoding="utf-8") for header in HEADERS] + [launch.source(file)]
                              + [_entry(name, parameters) for name, parameters in launch._declarations(file).items()])
             path = self.folder / f"{file}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
             path.with_suffix(".cpp").write_text(text, encoding="utf-8")

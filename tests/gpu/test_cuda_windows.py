@@ -89,27 +89,6 @@ def close_to_tf32(engine, got, exact, of_rounded, terms):
     assert 1e-5 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 1e-3
 
 
-TF32_CASES = {"3x3": (1, 20, 33, 3, 1, 1), "3x3, large tiles": (1, 66, 70, 3, 1, 1),
-              "3 groups, strides 2": (3, 5, 7, 3, 2, 1), "1x1": (1, 20, 33, 1, 1, 0)}
-
-
-@pytest.mark.parametrize("case", TF32_CASES)
-def test_convolution_in_tf32_rounds_its_factors_to_eleven_bits(engine, case, monkeypatch):
-    groups, CG, FG, window, strides, padding = TF32_CASES[case]
-    if "large" in case:
-        monkeypatch.setattr(conv, "ENOUGH", 2)
-    geometry = (strides, strides), ((padding, padding),) * 2, (1, 1)
-    x, w = normal(0, 2, 9, 8, groups * CG), normal(1, window, window, CG, groups * FG)
-    dy = normal(3, *reference.conv2d(x, w, None, *geometry, groups).shape)
-    for name, first, second, *more in (("conv2d", x, w, None), ("conv2d_backward_data", dy, w, x.shape),
-                                       ("conv2d_backward_weights", dy, x, w.shape)):
-        with sn.use_precision("tf32"):
-            got, = run(engine, getattr(cuda, name), first, second, *more, *geometry, groups)
-        exact, of_rounded = (getattr(reference, name)(*wide(pair), *more, *geometry, groups)
-                             for pair in ((first, second), (tf32_rounded(first), tf32_rounded(second))))
-        close_to_tf32(engine, got, exact, of_rounded, 9 * 66)
-
-
 def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
     x, w = normal(0, 33, 65), normal(1, 65, 129)
     with sn.use_precision("tf32"):
