@@ -7,7 +7,7 @@ from .precision import product
 def dense(x, w, b, activation=None):
     """y = activation(x w + b), for None, "relu" or "tanh".  x (N, IN), w (IN, OUT), b (OUT,) or None -> y (N, OUT)."""
     x = real("dense", "x", x, (None, None))
-    w = array("dense", "w", w, (x.shape[1], None))
+    w = real("dense", "w", w, (x.shape[1], None))
     b = None if b is None else array("dense", "b", b, w.shape[1:])
     return add_bias(product(x, w), b, activation)                    # (N, OUT) = (N, IN) @ (IN, OUT)
 

@@ -39,13 +39,13 @@ class PackedConv2D:
         self.zeros, self.ones = _filled(w.shape[3:], 0.0), _filled(w.shape[3:], 1.0)
 
     def __call__(self, x, padding, residual=None, relu=False, out=None):
-        w, window = self.weights.beside(x), (self.strides, padding, self.dilation)
+        w, window = self.weights.w, (self.strides, padding, self.dilation)
         if w.shape[2] == 1 and self.groups == x.shape[3]:
             y = depthwise_conv2d(x, w, None, *window)
         elif residual is None:
-            return conv2d(x, w, self.b, *window, self.groups, "relu" if relu else None)
+            return conv2d(x, self.weights.beside(x), self.b, *window, self.groups, "relu" if relu else None)
         else:
-            y = conv2d(x, w, None, *window, self.groups)
+            y = conv2d(x, self.weights.beside(x), None, *window, self.groups)
         shift = self.zeros if self.b is None else self.b
         return batch_norm_inference(y, self.ones, shift, self.zeros, self.ones, 0.0, residual, relu)
 

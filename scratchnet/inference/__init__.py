@@ -6,9 +6,7 @@ CPU, replay.py makes one launch of it on a GPU.
 
 import copy
 
-import numpy as np
-
-from scratchnet.backend import array_like, array_module, kernels, ops
+from scratchnet.backend import array_like, array_module, in_float32, kernels, ops
 from scratchnet.inference.arena import Plan, dying
 from scratchnet.inference.fold import fold
 from scratchnet.inference.replay import Replays
@@ -80,7 +78,7 @@ class InferenceModel:
                 arrays[step.output] = y.copy() if isinstance(step, Call) and _share(y, arena) else y
                 for value in self._deaths[index]:
                     del arrays[value]
-        y = arrays[self._result]
+        y = in_float32(arrays[self._result])
         return y.copy() if _share(y, images) else y
 
     def _plan(self, shape):
