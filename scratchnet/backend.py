@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import sys
 import threading
 
 import numpy as np
@@ -32,6 +33,36 @@ def kernels(name):
     if name not in _loaded:
         _loaded[name] = importlib.import_module(f"scratchnet.kernels.{name}")
     return _loaded[name]
+
+
+def runs_on_cuda(x):
+    """Whether operations on arrays like x are CUDA kernels of ours."""
+    return ops(x) is _loaded.get("cuda")
+
+
+def varying(number):
+    """number(), a Python int or float; while a step is recorded for a GPU, its place there (kernels/cuda/graph.py)."""
+    graph = _graph()
+    return number() if graph is None else graph.varying(number)
+
+
+def each_time(action):
+    """Call action(); while a step is recorded for a GPU, let it be called for each replay instead."""
+    graph = _graph()
+    return action() if graph is None else graph.each_time(action)
+
+
+def lasting(array):
+    """`array`, which is kept beyond the step. RuntimeError where a step is recorded, whose arrays end with the graph."""
+    graph = _graph()
+    if graph is not None and graph.recording():
+        raise RuntimeError("an array that is to last was made in a step that is recorded")
+    return array
+
+
+def _graph():
+    """kernels/cuda/graph.py, if anyone has loaded it: nobody else records."""
+    return sys.modules.get("scratchnet.kernels.cuda.graph")
 
 
 @contextlib.contextmanager
@@ -138,6 +169,22 @@ def gpu():
         from scratchnet.kernels.cuda.probe import probe
         _loaded["gpu"] = probe()
     return _loaded["gpu"]
+
+
+@contextlib.contextmanager
+def memory_in_words(model, batch_size):
+    """CuPy's OutOfMemoryError inside it comes out as a RuntimeError that says in which layer, and what to do."""
+    try:
+        yield
+    except MemoryError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        place, frame = model, error.__traceback__
+        while frame is not None:                             # the innermost of the layers that were at work
+            owner = frame.tb_frame.f_locals.get("self", frame.tb_frame.f_locals.get("layer"))
+            place, frame = owner if hasattr(owner, "checked_output_shape") else place, frame.tb_next
+        raise RuntimeError(f"{place.label()}: the memory of the GPU does not hold a batch of {batch_size}: {error}; use a "
+                           "smaller batch size, or smaller images") from None
 
 
 def synchronize():

@@ -5,6 +5,7 @@ opened (UsageError); 1 for failures after that; 130 and 143 after Ctrl-C and SIG
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib.util
 import math
@@ -18,6 +19,7 @@ from scratchnet.files import to_json
 from scratchnet.signals import Stopped, at_once
 from scratchnet.weights.hub import PREFIX, parsed
 
+EXACT = backend.PRECISIONS[0]
 MOST_NAMES = 50             # of an error's "Known: ": ImageNet has a thousand classes
 
 
@@ -59,7 +61,9 @@ def run(parser, command, argv):
     try:
         with at_once(), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-            command(parser.parse(argv))
+            args = parser.parse(argv)
+            with precision(args):
+                command(args)
             sys.stdout.flush()                  # a full disk or a closed pipe shows itself here
         return 0
     except UsageError as error:
@@ -101,19 +105,37 @@ def nearest(name, names):
 
 
 def choose_device(args):
-    """"cpu" or "cuda", with a line on stderr why it is not the GPU that was asked for; sets threads, too."""
+    """"cpu" or "cuda", with a line on stderr why it is not the GPU that was asked for; sets threads, too. UsageError for
+    a GPU that cannot be had, or a precision that only a GPU has."""
     if args.threads:
         from scratchnet.kernels.cpu.threads import set_threads
         set_threads(args.threads)
-    if args.device is None and importlib.util.find_spec("cupy") is None:
+    exact = getattr(args, "precision", EXACT) == EXACT
+    if exact and args.device is None and importlib.util.find_spec("cupy") is None:
         return "cpu"                            # who has no CuPy and asks for nothing need not hear of it
     try:
         device, reason = backend.choose_device(args.device or "auto")
     except RuntimeError as error:
         raise UsageError(str(error)) from None
+    if device == "cpu" and not exact:
+        why = f" ({reason})" if reason else ""
+        raise UsageError(f"--precision {args.precision}: expected a GPU, got the CPU{why}, which computes in {EXACT}; take "
+                         "--device cuda where there is one, or leave --precision out")
     if reason:
         print(f"running on the CPU: {reason}", file=sys.stderr)
     return device
+
+
+def add_precision(group):
+    group.add_argument("--precision", metavar="NAME", type=one_of(backend.PRECISIONS), default=EXACT,
+                       help=f"of a GPU: {', '.join(backend.PRECISIONS)}, that is factors rounded to 11 bits, or factors and "
+                            f"activations to 8, in half the memory (default: {EXACT})")
+
+
+def precision(args):
+    """A context in which the command computes as --precision says, where it has that option."""
+    wish = getattr(args, "precision", EXACT)
+    return contextlib.nullcontext() if wish == EXACT else backend.use_precision(wish)
 
 
 DATASET_HELP = f"{', '.join(data.names())}; or a folder, zip or tar with {{train,val,test}}/CLASS/IMAGES"

@@ -107,6 +107,7 @@ def build_parser():
     add_trained(parser)
     parser.add_argument("dataset", metavar="DATASET", help=cli.DATASET_HELP)
     cli.add_data_dir(parser)
+    cli.add_precision(parser)
     parser.add_argument("--confusion", metavar="FILE", type=cli.png, help="save the confusion matrix as a PNG")
     return parser
 

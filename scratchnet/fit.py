@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, in_float32, to_host
+from scratchnet.arriving import arriving
+from scratchnet.backend import array_module, in_float32, memory_in_words, to_host
 from scratchnet.data import Batches
 from scratchnet.layers import Layer, Softmax
 from scratchnet.losses import softmax_cross_entropy
@@ -14,6 +15,7 @@ from scratchnet.nonfinite import check_state, naming_the_culprit
 from scratchnet.optim import SGD
 from scratchnet.position import Position
 from scratchnet.progress import Progress
+from scratchnet.replay import replayed
 from scratchnet.schedules import constant
 from scratchnet.tally import Tally
 
@@ -28,8 +30,11 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
     gives the learning rate (default: the optimiser's own, constant). validation_criterion: by default criterion.
     progress=False is silent. out: a folder for metrics, checkpoints and pictures, as the command leaves them;
     resume=True goes on from its last checkpoint. after_step(position) and after_epoch(position) may look, save, or
-    raise to end the training; position: where to begin, a Position that was seen there. FloatingPointError names
-    the step whose loss is not a number; on the CPU the parameters are still those before it.
+    raise to end the training; position: where to begin, a Position that was seen there.
+
+    FloatingPointError names the step whose loss is not a number; the parameters are still those before it. On a GPU a step
+    with a gradient that is not finite is skipped and counted (skipped_steps in the epoch's row), and 100 of them in a row,
+    or a whole epoch, are that error. A GPU replays the step from a CUDA graph where it can (scratchnet/replay.py).
     """
     train = as_batches("train", train, batch_size, seed)
     if validation is not None:
@@ -49,20 +54,25 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
                         criterion=criterion, validation_criterion=validation_criterion, seed=seed,
                         progress=progress, after_step=after_step, after_epoch=after_epoch)
 
+    def run(images, labels):
+        loss, logits, backward = model.loss(images, labels, criterion)
+        with naming_the_culprit(model, images):
+            position.tally.check(loss)
+        backward()                              # adds dL/dparameter to every parameter.grad
+        optimizer.step()                        # uses the gradients and clears them
+        return loss, logits
+
     voice = Progress(epochs, len(train), progress)
+    step = replayed(run, model, optimizer, criterion, min(train.batch_size, len(train.y)), voice.say_of_the_graph)
     for epoch in range(position.epoch, epochs):
         done = position.step - epoch * len(train)          # batches, where the position is inside an epoch
         tally = position.tally = position.tally or Tally(len(train), position.step)
         started = time.perf_counter() - position.seconds
-        with voice.epoch(epoch, done):
-            for images, labels in train.epoch(epoch, done):
-                images, labels = to_model(model, images, labels)
+        with voice.epoch(epoch, done), memory_in_words(model, train.batch_size):
+            for images, labels in arriving(model, train.epoch(epoch, done)):
                 optimizer.lr = learning_rate(schedule, position.step)
-                loss, logits, backward = model.loss(images, labels, criterion)
-                with naming_the_culprit(model, images):
-                    tally.add(loss, logits, labels)
-                backward()                      # adds dL/dparameter to every parameter.grad
-                optimizer.step()                # uses the gradients and clears them
+                loss, logits = step(images, labels)
+                tally.add(loss, logits, labels, optimizer.skipped)
                 position.step += 1
                 position.seconds = time.perf_counter() - started
                 voice.update(tally)
@@ -73,11 +83,12 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
         scored = (None, None)
         if validation is not None:
             scored = evaluate(model, validation, validation_criterion or criterion)[:2]
+        skipped = {"skipped_steps": tally.skipped} if tally.skipped else {}
         position.history.append({
             "epoch": epoch + 1, "step": position.step, "lr": float(optimizer.lr),
             "seconds": position.seconds, "images_per_second": tally.count / position.seconds,
             "train_loss": train_loss, "train_accuracy": train_accuracy,
-            "validation_loss": scored[0], "validation_accuracy": scored[1]})
+            "validation_loss": scored[0], "validation_accuracy": scored[1], **skipped})
         position.tally, position.seconds = None, 0.0
         voice.say(position.history[-1], train)
         if after_epoch:
@@ -101,14 +112,13 @@ class Evaluation(NamedTuple):
 def evaluate(model, batches, criterion=softmax_cross_entropy):
     """Score `model` in inference mode in a pass over `batches` -> Evaluation. A GPU is read at the end."""
     tally, predicted, confident, true = Tally(len(batches)), [], [], []
-    for images, labels in batches.epoch(0):
-        true.append(labels)
-        images, labels = to_model(model, images, labels)
-        logits = in_float32(model(images))
-        tally.add(criterion(logits, labels)[0], logits, labels)
-        predicted.append(logits.argmax(axis=1))
-        # The largest of the softmax: exp(0) over the sum of exp(z - max z).
-        confident.append(1 / array_module(logits).exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
+    with memory_in_words(model, batches.batch_size):
+        for images, labels in arriving(model, _noted(batches.epoch(0), true)):
+            logits = in_float32(model(images))
+            tally.add(criterion(logits, labels)[0], logits, labels)
+            predicted.append(logits.argmax(axis=1))
+            # The largest of the softmax: exp(0) over the sum of exp(z - max z).
+            confident.append(1 / array_module(logits).exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
     loss, accuracy = tally.read()
     predicted, confident = (np.concatenate([to_host(a) for a in arrays]) for arrays in (predicted, confident))
     true = np.concatenate(true)
@@ -116,6 +126,13 @@ def evaluate(model, batches, criterion=softmax_cross_entropy):
     # A pair is the number true·classes + predicted; the counts (classes²,) -> (classes, classes).
     confusion = np.bincount(true * classes + predicted, minlength=classes ** 2).reshape(classes, classes)
     return Evaluation(loss, accuracy, tally.count, true, predicted, confident, confusion)
+
+
+def _noted(batches, true):
+    """The same batches; their labels are added to the list `true`."""
+    for images, labels in batches:
+        true.append(labels)
+        yield images, labels
 
 
 def as_batches(name, data, batch_size, seed=0, shuffle=True):
@@ -170,10 +187,3 @@ def learning_rate(schedule, step):
     if not 0 <= rate < np.inf:
         raise ValueError(f"fit: expected a learning rate of at least 0 and finite, got {rate} from schedule({step})")
     return rate
-
-
-def to_model(model, images, labels):
-    """A batch in the float dtype, and on the device, of the model."""
-    for parameter in model.parameters().values():
-        return array_like(parameter.value, images), array_module(parameter.value).asarray(labels)
-    return images, labels

@@ -12,7 +12,8 @@ class History(list):
 
     epoch counts from 1; step is the number of updates made so far, lr that of the last one. seconds and
     images_per_second are those of the pass over the training set, validation not included. Training loss and
-    accuracy are means over the epoch, of each batch before its update; validation's may be None.
+    accuracy are means over the epoch, of each batch before its update; validation's may be None. A row has skipped_steps
+    besides where a GPU skipped some, whose gradients were not finite.
     """
 
     def __getitem__(self, key):
@@ -70,4 +71,6 @@ def epoch_line(row, epochs):
             f" train: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:7.2%}")
     if row["validation_loss"] is not None:
         text += f"  validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:7.2%}"
-    return text + f"  {row['seconds']:.1f} s, {row['images_per_second']:,.0f} images/s"
+    text += f"  {row['seconds']:.1f} s, {row['images_per_second']:,.0f} images/s"
+    skipped = row.get("skipped_steps")
+    return text if not skipped else f"{text}; {skipped} step{'s' * (skipped > 1)} skipped, a gradient was not finite"

@@ -6,14 +6,15 @@ a gradient (frozen, or not reached) are left alone, weight decay included. State
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, ops, to_host
+from scratchnet.backend import array_like, array_module, each_time, lasting, ops, runs_on_cuda, to_host, varying
 
 
 class _Optimizer:
     """parameters: {name: Parameter}, as model.parameters() gives them. `lr` may be assigned before every step.
 
-    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(step, names, values, gradients),
-    for all parameters at once that have been updated as often and lie on one device.
+    A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(lr, step, names, values,
+    gradients), for all parameters at once that have been updated as often and lie on one device. On a GPU step is None and
+    lr a Clock: the device counts there, and a step whose gradients are not all finite changes nothing.
     """
 
     FRACTIONS = ("momentum", "rho", "beta1", "beta2")     # settings that must stay below 1
@@ -30,28 +31,59 @@ class _Optimizer:
         self.lr = lr
         self.settings = settings
         self.slots = {}                          # {slot: {parameter name: array}}
-        self.steps = {}                          # {parameter name: how many times it was updated}
+        self._counts = {}                        # what `steps` is, without the clock's
+        self.clock, self._clocked = None, []     # on a GPU, and the parameters that it counts for
 
     def step(self):
         """Update every parameter that has a gradient, then clear the gradients."""
         together = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
-                step = self.steps[name] = self.steps.get(name, 0) + 1
+                step = None if runs_on_cuda(parameter.value) else self._count(name)
                 together.setdefault((ops(parameter.value), step), []).append(name)
         for (_, step), names in together.items():
             parameters = [self.parameters[name] for name in names]
-            self.update(step, names, [p.value for p in parameters], [p.grad for p in parameters])
+            lr = self.lr if step else self._on_the_clock(names)
+            self.update(lr, step, names, [p.value for p in parameters], [p.grad for p in parameters])
             for parameter in parameters:
-                parameter.version += 1
                 parameter.clear_grad()
+            each_time(lambda changed=parameters: _count_change(changed))
+
+    @property
+    def steps(self):
+        """{parameter name: how many times it was updated}. Reads the device."""
+        if self.clock is None:
+            return self._counts
+        return self._counts | dict(zip(self._clocked, to_host(self.clock.steps).tolist()))
+
+    @property
+    def skipped(self):
+        """On a GPU an int32 array (1,) there: not 0 where the last step has changed nothing. Else None."""
+        return None if self.clock is None else self.clock.skipped
+
+    def _count(self, name):
+        if name in self._clocked:                # it has come back from the device
+            self._stop_the_clock()
+        self._counts[name] = self._counts.get(name, 0) + 1
+        return self._counts[name]
+
+    def _on_the_clock(self, names):
+        if names != self._clocked:
+            self._stop_the_clock()
+            from scratchnet.kernels.cuda.optim import Clock
+            self.clock, self._clocked = lasting(Clock([self._counts.get(name, 0) for name in names])), names
+        self.clock.lr = varying(lambda: float(self.lr))
+        return self.clock
+
+    def _stop_the_clock(self):
+        self._counts, self.clock, self._clocked = self.steps, None, []
 
     def slot(self, slot, names, values):
         """The state arrays `slot` of the parameters: zeros at first, always on the device of their values."""
         arrays = self.slots.setdefault(slot, {})
         for name, value in zip(names, values):
             if name not in arrays:
-                arrays[name] = array_module(value).zeros_like(value)
+                arrays[name] = lasting(array_module(value).zeros_like(value))
             elif type(arrays[name]) is not type(value) or arrays[name].dtype != value.dtype:
                 arrays[name] = array_like(value, to_host(arrays[name]))
         return [arrays[name] for name in names]
@@ -83,7 +115,12 @@ class _Optimizer:
         if problems:
             raise ValueError(f"{type(self).__name__}: this state belongs to another optimiser or model:\n  "
                              + "\n  ".join(problems))
-        self.slots, self.steps = slots, steps
+        self.slots, self._counts, self.clock, self._clocked = slots, steps, None, []
+
+
+def _count_change(parameters):
+    for parameter in parameters:
+        parameter.version += 1
 
 
 class SGD(_Optimizer):
@@ -99,10 +136,10 @@ class SGD(_Optimizer):
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0; 0.9 is usual")
 
-    def update(self, step, names, w, g):
+    def update(self, lr, step, names, w, g):
         momentum = self.settings["momentum"]
         velocity = self.slot("velocity", names, w) if momentum else None
-        ops(w[0]).sgd(w, g, velocity, self.lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
+        ops(w[0]).sgd(w, g, velocity, lr, momentum, self.settings["nesterov"], self.settings["weight_decay"])
 
 
 class RMSProp(_Optimizer):
@@ -117,11 +154,11 @@ class RMSProp(_Optimizer):
         super().__init__(parameters, lr, rho=rho, momentum=momentum, epsilon=epsilon, centered=bool(centered),
                          weight_decay=weight_decay)
 
-    def update(self, step, names, w, g):
+    def update(self, lr, step, names, w, g):
         s = self.settings
         velocity = self.slot("velocity", names, w) if s["momentum"] else None
         mean = self.slot("mean", names, w) if s["centered"] else None
-        ops(w[0]).rmsprop(w, g, self.slot("square", names, w), velocity, mean, self.lr, s["rho"], s["epsilon"],
+        ops(w[0]).rmsprop(w, g, self.slot("square", names, w), velocity, mean, lr, s["rho"], s["epsilon"],
                           s["momentum"], s["weight_decay"])
 
 
@@ -136,9 +173,9 @@ class Adam(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, step, names, w, g):
+    def update(self, lr, step, names, w, g):
         s = self.settings
-        ops(w[0]).adam(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+        ops(w[0]).adam(w, g, self.slot("m", names, w), self.slot("v", names, w), step, lr, s["beta1"], s["beta2"],
                        s["epsilon"], s["weight_decay"])
 
 
@@ -150,7 +187,7 @@ class AdamW(_Optimizer):
     def __init__(self, parameters, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
         super().__init__(parameters, lr, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, step, names, w, g):
+    def update(self, lr, step, names, w, g):
         s = self.settings
-        ops(w[0]).adamw(w, g, self.slot("m", names, w), self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],
+        ops(w[0]).adamw(w, g, self.slot("m", names, w), self.slot("v", names, w), step, lr, s["beta1"], s["beta2"],
                         s["epsilon"], s["weight_decay"])

@@ -184,6 +184,7 @@ def build_parser():
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders: all images in them")
     parser.add_argument("--top", metavar="N", type=cli.number(1, kind=int), default=5,
                         help="how many classes are named, the most probable first (default: 5)")
+    cli.add_precision(parser)
     parser.add_argument("--show", metavar="FILE", type=cli.png,
                         help="save what the network saw as a PNG; of several images a contact sheet")
     return parser

@@ -35,6 +35,12 @@ class Progress:
             loss, accuracy = tally.read()
             self.bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.2%}", refresh=False)
 
+    def say_of_the_graph(self, reason):
+        """Why the steps of a GPU are not replayed."""
+        if self.shown:
+            print(f"each step is launched kernel by kernel, not replayed as a CUDA graph: {reason}", file=sys.stderr,
+                  flush=True)
+
     def say(self, row, train):
         """The epoch's row, and, where batches of `train` were made ahead by threads, whether they came in time."""
         if self.shown:

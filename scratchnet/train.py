@@ -39,6 +39,7 @@ def command(args):
     settings = {"command": args.command, "asked_for": args.dataset, "source": splits.source, "seed": args.seed,
                 **recipe.settings(), "device": device, "threads": args.threads or cli.cores(), "workers": args.workers,
                 "save_every": args.save_every, "freeze_backbone": args.freeze_backbone or None,
+                "precision": None if args.precision == cli.EXACT else args.precision,
                 "weights": loaded and (loaded.sha256 or sha256(loaded.path)),
                 "weights_source": loaded and loaded.source}
     try:

@@ -66,6 +66,7 @@ def build_parser(argv):
     add("--warm-up", "EPOCHS", cli.number(0), "epochs in which the learning rate rises first", recipe.warm_up)
     add("--label-smoothing", "S", cli.number(0, below=1), "share of the target spread over all classes",
         recipe.label_smoothing)
+    cli.add_precision(group)
     add("--seed", "N", cli.number(0, kind=int), "decides first weights, order, augmentation and dropout", 0)
     group = parser.add_argument_group("output")
     add("--out", "DIR", cli.folder, "folder for everything", "runs/MODEL-DATASET, with -2, -3, … where that exists")

@@ -1,69 +1,126 @@
 // Depthwise convolution: each channel is filtered alone, by m filters of its own. w (KH, KW, 1, F), F = C m; output
 // channel f reads input channel f / m. Chollet 2017, sec. 1.2. Few products for each number that is read: the memory
-// decides.
+// decides. So a thread has CHANNELS channels, 16 bytes that lie together (one channel where m or C do not allow it), of
+// PIXELS neighbours in a line, for which it reads each weight once. Neighbouring threads have neighbouring channels.
 #include "common.cuh"
 #include "columns.cuh"
+#ifndef CHANNELS
+#define CHANNELS 1
+#endif
+#ifndef TAPS
+#define TAPS 1                                   // KW, for backward-weights alone, whose sums for a line are in registers
+#endif
+#define PIXELS 4
 
-// y = b + Σ_{kh, kw} x[.., oh SH - top + kh DH, ow SW - left + kw DW, f / m] w[kh, kw, f]
-extern "C" __global__ void depthwise_conv2d(const float* __restrict__ x, const float* __restrict__ w,
-                                            const float* __restrict__ b, float* __restrict__ y, int n, int F, int H,
+struct alignas(CHANNELS * sizeof(real)) Some { real numbers[CHANNELS]; };
+struct alignas(CHANNELS < 4 ? 4 : 16) Weights { float numbers[CHANNELS]; };
+
+template <class Numbers, class Number> __device__ inline Numbers load(const Number* from) {
+    return *reinterpret_cast<const Numbers*>(from);
+}
+
+// y = b + Σ_{kh, kw} x[.., oh SH - top + kh DH, ow SW - left + kw DW, f / m] w[kh, kw, f].  n threads have something to do
+extern "C" __global__ void depthwise_conv2d(const real* __restrict__ x, const float* __restrict__ w,
+                                            const float* __restrict__ b, real* __restrict__ y, int n, int F, int H,
                                             int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int top,
                                             int left, int DH, int DW) {
-    FOR_EACH(i, n) {
-        int f = i % F, ow = i / F % OW, oh = i / F / OW % OH, image = i / F / OW / OH, c = f / (F / C);
-        float sum = b ? b[f] : 0.0f;
-        for (int kh = 0; kh < KH; kh++) {
-            int ih = oh * SH - top + kh * DH;
-            if (ih < 0 || ih >= H) continue;
-            for (int kw = 0; kw < KW; kw++) {
-                int iw = ow * SW - left + kw * DW;
-                if (iw >= 0 && iw < W)
-                    sum += x[(((long long)image * H + ih) * W + iw) * C + c] * w[(kh * KW + kw) * F + f];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, strips = (OW + PIXELS - 1) / PIXELS, line = i / (F / CHANNELS) / strips;
+    if (i >= n) return;
+    int f = i % (F / CHANNELS) * CHANNELS, c = f / (F / C), first = i / (F / CHANNELS) % strips * PIXELS;
+    float sum[PIXELS][CHANNELS];
+#pragma unroll
+    for (int p = 0; p < PIXELS; p++)
+#pragma unroll
+        for (int e = 0; e < CHANNELS; e++) sum[p][e] = b ? b[f + e] : 0.0f;
+    for (int kh = 0; kh < KH; kh++) {
+        int ih = line % OH * SH - top + kh * DH;
+        if (ih < 0 || ih >= H) continue;
+        const real* row = x + ((long long)(line / OH) * H + ih) * W * C + c;
+        for (int kw = 0; kw < KW; kw++) {
+            Weights weights = load<Weights>(w + (kh * KW + kw) * F + f);
+#pragma unroll
+            for (int p = 0; p < PIXELS; p++) {
+                int iw = (first + p) * SW - left + kw * DW;
+                if (iw < 0 || iw >= W) continue;
+                Some some = load<Some>(row + (long long)iw * C);
+#pragma unroll
+                for (int e = 0; e < CHANNELS; e++) sum[p][e] += some.numbers[e] * weights.numbers[e];
             }
         }
-        y[i] = sum;
+    }
+#pragma unroll
+    for (int p = 0; p < PIXELS; p++) {
+        Some some;
+#pragma unroll
+        for (int e = 0; e < CHANNELS; e++) some.numbers[e] = sum[p][e];
+        if (first + p < OW) *reinterpret_cast<Some*>(y + ((long long)line * OW + first + p) * F + f) = some;
     }
 }
 
-// dx = Σ dy w over the windows that hold the pixel and the m filters of its channel
-extern "C" __global__ void depthwise_conv2d_backward_data(const float* __restrict__ dy, const float* __restrict__ w,
-                                                          float* __restrict__ dx, int n, int F, int H, int W, int C,
+// dx = Σ dy w over the windows that hold the pixel and the m filters of its channel.  n threads have something to do
+extern "C" __global__ void depthwise_conv2d_backward_data(const real* __restrict__ dy, const float* __restrict__ w,
+                                                          real* __restrict__ dx, int n, int F, int H, int W, int C,
                                                           int OH, int OW, int KH, int KW, int SH, int SW, int top,
                                                           int left, int DH, int DW) {
-    FOR_EACH(i, n) {
-        int c = i % C, iw = i / C % W, ih = i / C / W % H, image = i / C / W / H, m = F / C;
-        float sum = 0.0f;
-        for (int kh = 0; kh < KH; kh++) {
-            int oh = ih + top - kh * DH;
-            if (oh < 0 || oh % SH || oh / SH >= OH) continue;
-            for (int kw = 0; kw < KW; kw++) {
-                int ow = iw + left - kw * DW;
-                if (ow < 0 || ow % SW || ow / SW >= OW) continue;
-                long long at = (((long long)image * OH + oh / SH) * OW + ow / SW) * F;
-                for (int f = c * m; f < (c + 1) * m; f++) sum += dy[at + f] * w[(kh * KW + kw) * F + f];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, strips = (W + PIXELS - 1) / PIXELS, line = i / (C / CHANNELS) / strips;
+    if (i >= n) return;
+    int c = i % (C / CHANNELS) * CHANNELS, first = i / (C / CHANNELS) % strips * PIXELS, m = F / C;
+    float sum[PIXELS][CHANNELS] = {};
+    for (int kh = 0; kh < KH; kh++) {
+        int down = line % H + top - kh * DH, oh = down / SH;
+        if (down < 0 || oh * SH != down || oh >= OH) continue;
+        const real* row = dy + ((long long)(line / H) * OH + oh) * OW * F;
+        for (int kw = 0; kw < KW; kw++)
+            for (int f = c * m; f < c * m + m; f++) {
+                Weights weights = load<Weights>(w + (kh * KW + kw) * F + f);
+#pragma unroll
+                for (int p = 0; p < PIXELS; p++) {
+                    int right = first + p + left - kw * DW, ow = right / SW;
+                    if (right < 0 || ow * SW != right || ow >= OW) continue;
+                    Some some = load<Some>(row + (long long)ow * F + f);
+#pragma unroll
+                    for (int e = 0; e < CHANNELS; e++) sum[p][e] += some.numbers[e] * weights.numbers[e];
+                }
             }
-        }
-        dx[i] = sum;
+    }
+#pragma unroll
+    for (int p = 0; p < PIXELS; p++) {
+        Some some;
+#pragma unroll
+        for (int e = 0; e < CHANNELS; e++) some.numbers[e] = sum[p][e];
+        if (first + p < W) *reinterpret_cast<Some*>(dx + ((long long)line * W + first + p) * C + c) = some;
     }
 }
 
-// dw[part, kh, kw, f] = Σ dy[.., f] x[.., f / m] over the part's rows of the M = N OH OW.  Grid: columns of F, parts,
-// taps
-extern "C" __global__ void depthwise_conv2d_backward_weights(const float* __restrict__ dy, const float* __restrict__ x,
+// dw[part, kh, kw, f] = Σ dy[.., f] x[.., f / m] over the part's rows of the M = N OH OW, for all taps of a line of the
+// window at once: dy is read KH times.  Grid: columns of F / CHANNELS, parts, KH
+extern "C" __global__ void depthwise_conv2d_backward_weights(const real* __restrict__ dy, const real* __restrict__ x,
                                                              float* __restrict__ dw, int M, int rows, int F, int H,
                                                              int W, int C, int OH, int OW, int KH, int KW, int SH,
                                                              int SW, int top, int left, int DH, int DW) {
     __shared__ float shared[ROWS][COLUMNS];
-    int f = blockIdx.x * COLUMNS + threadIdx.x, c = f / (F / C);
-    int down = (int)blockIdx.z / KW * DH - top, right = (int)blockIdx.z % KW * DW - left;
-    float sum = 0.0f;
+    int f = (blockIdx.x * COLUMNS + threadIdx.x) * CHANNELS, c = f / (F / C), down = (int)blockIdx.z * DH - top;
+    float sum[TAPS][CHANNELS] = {};
     if (f < F) {
         FOR_EACH_ROW(row, M, rows) {
-            int iw = row % OW * SW + right, ih = row / OW % OH * SH + down, image = row / OW / OH;
-            if (ih >= 0 && ih < H && iw >= 0 && iw < W)
-                sum += dy[(long long)row * F + f] * x[(((long long)image * H + ih) * W + iw) * C + c];
+            int iw = row % OW * SW - left, ih = row / OW % OH * SH + down, image = row / OW / OH;
+            if (ih < 0 || ih >= H) continue;
+            Some gradients = load<Some>(dy + (long long)row * F + f);
+#pragma unroll
+            for (int kw = 0; kw < TAPS; kw++, iw += DW) {
+                if (iw < 0 || iw >= W) continue;
+                Some some = load<Some>(x + (((long long)image * H + ih) * W + iw) * C + c);
+#pragma unroll
+                for (int e = 0; e < CHANNELS; e++) sum[kw][e] += gradients.numbers[e] * some.numbers[e];
+            }
         }
     }
-    sum = sum_of_rows(shared, sum);
-    if (f < F && threadIdx.y == 0) dw[((long long)blockIdx.y * KH * KW + blockIdx.z) * F + f] = sum;
+#pragma unroll
+    for (int kw = 0; kw < TAPS; kw++)
+#pragma unroll
+        for (int e = 0; e < CHANNELS; e++) {
+            float total = sum_of_rows(shared, sum[kw][e]);
+            if (f < F && threadIdx.y == 0)
+                dw[(((long long)blockIdx.y * KH + blockIdx.z) * KW + kw) * F + f + e] = total;
+        }
 }

@@ -3,9 +3,13 @@
 w (KH, KW, 1, F) with F = C·m; output channel f = c·m + j reads input channel c = f // m.
 """
 from ..shapes import output_size
-from .columns import BLOCK, parts, together
-from .launch import array, each, empty, launch
+from . import launch as launching
+from .columns import BLOCK, COLUMNS, parts, together
+from .launch import THREADS, array, blocks, empty, launch, real
+from .precision import factors
 from .windows import window
+
+PIXELS = 4                                       # of a line that a thread has, as in depthwise.cu
 
 
 def depthwise_conv2d(x, w, b, strides, padding, dilation):
@@ -13,12 +17,13 @@ def depthwise_conv2d(x, w, b, strides, padding, dilation):
 
     x (N, H, W, C), b (F,) or None -> y (N, OH, OW, F).
     """
-    x, w = array("depthwise_conv2d", "x", x, (None,) * 4), array("depthwise_conv2d", "w", w, (None, None, 1, None))
+    x, w = real("depthwise_conv2d", "x", x, (None,) * 4), array("depthwise_conv2d", "w", w, (None, None, 1, None))
     F = _filters("depthwise_conv2d", x.shape, w.shape)
     b = None if b is None else array("depthwise_conv2d", "b", b, (F,))
-    y = empty(_outputs(x.shape, w.shape, strides, padding, dilation))
-    each("depthwise", "depthwise_conv2d", y.size, x=x, w=w, b=b, y=y, F=F,
-         **window(x.shape, y.shape[1:3], w.shape[:2], strides, padding, dilation))
+    x, = factors(x)
+    y = empty(_outputs(x.shape, w.shape, strides, padding, dilation), x.dtype)
+    _launch("depthwise_conv2d", y.shape, _channels(x, w, F), x=x, w=w, b=b, y=y, F=F,
+            **window(x.shape, y.shape[1:3], w.shape[:2], strides, padding, dilation))
     return y
 
 
@@ -27,23 +32,43 @@ def depthwise_conv2d_backward_data(dy, w, x_shape, strides, padding, dilation):
     w = array("depthwise_conv2d_backward_data", "w", w, (None, None, 1, None))
     F = _filters("depthwise_conv2d_backward_data", x_shape, w.shape)
     y_shape = _outputs(x_shape, w.shape, strides, padding, dilation)
-    dy, dx = array("depthwise_conv2d_backward_data", "dy", dy, y_shape), empty(x_shape)
-    each("depthwise", "depthwise_conv2d_backward_data", dx.size, dy=dy, w=w, dx=dx, F=F,
-         **window(x_shape, y_shape[1:3], w.shape[:2], strides, padding, dilation))
+    dy, = factors(real("depthwise_conv2d_backward_data", "dy", dy, y_shape))
+    dx = empty(x_shape, dy.dtype)
+    _launch("depthwise_conv2d_backward_data", x_shape, _channels(dy, w, x_shape[3]), dy=dy, w=w, dx=dx, F=F,
+            **window(x_shape, y_shape[1:3], w.shape[:2], strides, padding, dilation))
     return dx
 
 
 def depthwise_conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation):
     """dw[kh,kw,0,f] = Σ_{n,oh,ow} dy[n,oh,ow,f] x[n, oh·SH - top + kh·DH, ow·SW - left + kw·DW, f // m]."""
-    x = array("depthwise_conv2d_backward_weights", "x", x, (None,) * 4)
+    x = real("depthwise_conv2d_backward_weights", "x", x, (None,) * 4)
     F = _filters("depthwise_conv2d_backward_weights", x.shape, w_shape)
     N, OH, OW, _ = y_shape = _outputs(x.shape, w_shape, strides, padding, dilation)
-    dy, M, (KH, KW) = array("depthwise_conv2d_backward_weights", "dy", dy, y_shape), N * OH * OW, w_shape[:2]
-    (across, down), rows = parts(M, F)
+    dy, M, (KH, KW) = real("depthwise_conv2d_backward_weights", "dy", dy, y_shape), N * OH * OW, w_shape[:2]
+    dy, x = factors(dy, x)
+    channels = _channels(x, dy, F)
+    while channels > 1 and F // channels < COLUMNS:                  # all 32 columns of a block should have some
+        channels //= 2
+    (across, down), rows = parts(M, F // channels)
     partial = empty((down, KH * KW * F))
-    launch("depthwise", "depthwise_conv2d_backward_weights", (across, down, KH * KW), BLOCK, dy=dy, x=x, dw=partial,
-           M=M, rows=rows, F=F, **window(x.shape, y_shape[1:3], (KH, KW), strides, padding, dilation))
+    launch("depthwise", "depthwise_conv2d_backward_weights", (across, down, KH), BLOCK,
+           (("CHANNELS", channels), ("TAPS", KW)), dy=dy, x=x, dw=partial, M=M, rows=rows, F=F,
+           **window(x.shape, y_shape[1:3], (KH, KW), strides, padding, dilation))
     return together(partial).reshape(w_shape)
+
+
+def _channels(a, b, F):
+    """How many channels a thread takes: the 16 bytes of `a` that lie together, if each has one filter, else one."""
+    numbers = 16 // a.dtype.itemsize
+    aligned = all(launching.device.address(array) % 16 == 0 for array in (a, b))
+    return numbers if aligned and F == a.shape[3] and F % numbers == 0 else 1
+
+
+def _launch(name, shape, channels, **arguments):
+    """For a result of this shape, in which a thread has so many channels of PIXELS pixels of a line."""
+    N, H, W, C = shape
+    n = N * H * blocks(W, PIXELS) * (C // channels)
+    launch("depthwise", name, (blocks(n, THREADS),), (THREADS,), (("CHANNELS", channels),), n=n, **arguments)
 
 
 def _filters(operation, x_shape, w_shape):

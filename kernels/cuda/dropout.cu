@@ -15,11 +15,13 @@ __device__ inline Words philox(unsigned c0, unsigned c1, unsigned c2, unsigned c
 }
 
 // Element e is kept if word e % 4 of block e / 4 is at least `threshold`, up to 2³². A thread makes a block: n of them.
+// The call's number is `call`, or, in a step that is replayed, what stands in call_there.
 extern "C" __global__ void dropout(const real* __restrict__ x, real* __restrict__ y, unsigned char* __restrict__ mask,
                                    int n, int size, long long threshold, float scale, long long seed, long long layer,
-                                   long long call) {
+                                   long long call, const int* __restrict__ call_there) {
+    unsigned number = call_there ? *call_there : call;
     FOR_EACH(block, n) {
-        Words words = philox(block, 0, (unsigned)call, (unsigned)layer, (unsigned)seed, (unsigned)(seed >> 32));
+        Words words = philox(block, 0, number, (unsigned)layer, (unsigned)seed, (unsigned)(seed >> 32));
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             if (4 * block + j >= size) break;

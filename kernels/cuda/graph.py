@@ -33,7 +33,7 @@ def varying(number):
 
 
 def each_time(action):
-    """Call action() now, or, in a recording, before each replay, when what varies has been read."""
+    """Call action() now, or, in a recording, before each replay, in the order of these calls and those of varying."""
     if recording():
         _current.recorder.actions.append(action)
     else:
@@ -56,7 +56,7 @@ class Captured:
     """
 
     def __init__(self, function, *inputs):
-        self.places, self.actions, self.kept = [], [], []
+        self.actions, self.kept, self.places = [], [], 0
         self.numbers = empty((NUMBERS,), numpy.int32)
         self.inputs = [empty(given.shape, given.dtype) for given in inputs]
         before, _current.recorder = _current.recorder, self
@@ -71,19 +71,18 @@ class Captured:
                 raise ValueError(f"a graph recorded for {ours.dtype} {ours.shape}, contiguous, got {given.dtype} "
                                  f"{given.shape}; record another one")
             ours.data.copy_from_device_async(given.data, ours.nbytes)
-        for place in self.places:
-            place.write()
         for action in self.actions:
             action()
         self.graph.launch()
         return self.result
 
     def place_of(self, number):
-        index = len(self.places)
-        if index == NUMBERS:
+        if self.places == NUMBERS:
             raise RuntimeError(f"more than {NUMBERS} numbers vary from step to step")
-        self.places.append(_Place(number, self.numbers[index:index + 1]))
-        return self.places[-1].array
+        place = _Place(number, self.numbers[self.places:self.places + 1])
+        self.places += 1
+        self.actions.append(place.write)
+        return place.array
 
 
 class _Place:
@@ -99,6 +98,12 @@ class _Place:
         if value != self.value:
             launch("graph", f"write_{self.kind}", (1,), (1,), place=self.array, value=value)
             self.value = value
+
+
+def make_room():
+    """Give back what CuPy's pool holds unused: a graph's arrays come from a pool of their own, which nobody else uses."""
+    import cupy
+    cupy.get_default_memory_pool().free_all_blocks()
 
 
 def _record(function):

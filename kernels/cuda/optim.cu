@@ -2,8 +2,8 @@
 //
 // `table` has a row of `columns` 64-bit words for each parameter: the address of its value, of its gradient, of each
 // state array, and last its size. `chunks` has, for each block, a parameter and the first of the CHUNK elements that
-// the block updates. What changes from step to step is given as numbers, or, for a step that is captured once and
-// replayed, in `numbers` on the device: lr, rate, unbias.
+// the block updates. What changes from step to step is given as lr, rate and unbias; or, by a Clock (optim.py), in
+// `numbers` on the device, those three for each parameter, with `bad`, which, where it is not 0, keeps all as it was.
 #include "common.cuh"
 
 #define CHUNK 2048                               // as in optim.py
@@ -16,11 +16,40 @@
 
 __device__ inline float* array(const long long* row, int column) { return reinterpret_cast<float*>(row[column]); }
 
+// Before an update: bad = 1 if a gradient is not finite (all who see one write the same), and for each parameter, whose
+// update number t it is, the numbers lr, lr/(1 - (1 - rest1)ᵗ) and 1 - (1 - rest2)ᵗ; rest 0 where they are not wanted.
+extern "C" __global__ void begin_step(const long long* table, const int* chunks, int* bad, const int* steps, float* numbers,
+                                 const float* rate, float lr, float rest1, float rest2, int columns) {
+    int parameter = chunks[2 * blockIdx.x];
+    if (chunks[2 * blockIdx.x + 1] == 0 && threadIdx.x == 0) {
+        double t = steps[parameter] + 1, now = rate ? *rate : lr;
+        numbers[3 * parameter] = now;
+        numbers[3 * parameter + 1] = now / -expm1(t * log1p(-(double)rest1));
+        numbers[3 * parameter + 2] = -expm1(t * log1p(-(double)rest2));
+    }
+    bool finite = true;
+    FOR_EACH_OF_CHUNK(i, row, columns) finite = finite && array(row, 1)[i] - array(row, 1)[i] == 0.0f;
+    if (!finite) *bad = 1;
+}
+
+// After it: the parameters have made a step, unless it was bad, and `skipped` says whether.
+extern "C" __global__ void finish_step(int* bad, int* skipped, int* steps, int n) {
+    int was_bad = *bad;
+    __syncthreads();
+    for (int i = threadIdx.x; i < n; i += blockDim.x) steps[i] += !was_bad;
+    if (threadIdx.x == 0) *skipped = was_bad, *bad = 0;
+}
+
+// What a block of an update needs of its parameter
+#define NUMBER(which, otherwise) (numbers ? numbers[3 * chunks[2 * blockIdx.x] + which] : otherwise)
+
 // g = grad + λ value;  v <- μ v + g;  value <- value - lr (v, or g + μ v with nesterov); without velocity g stands for
 // v. Sutskever et al. 2013, sec. 2, in PyTorch's form (lr outside v).
-extern "C" __global__ void sgd(const long long* table, const int* chunks, const float* numbers, int columns, float lr,
-                               float momentum, int has_velocity, int nesterov, float weight_decay) {
-    float rate = numbers ? numbers[0] : lr;
+extern "C" __global__ void sgd(const long long* table, const int* chunks, const float* numbers, const int* bad,
+                               int columns, float lr, float momentum, int has_velocity, int nesterov,
+                               float weight_decay) {
+    if (bad && *bad) return;
+    float rate = NUMBER(0, lr);
     FOR_EACH_OF_CHUNK(i, row, columns) {
         float *value = array(row, 0), *velocity = array(row, 2);
         float g = array(row, 1)[i] + weight_decay * value[i];
@@ -36,10 +65,11 @@ extern "C" __global__ void sgd(const long long* table, const int* chunks, const 
 // s <- ρ s + (1 - ρ) g²;  value <- value - lr g/(√s + ε).  Tieleman & Hinton 2012, lecture 6.5 centred (Graves 2013,
 // sec. 4.2): m <- ρ m + (1 - ρ) g, and s - m² stands for s. velocity: v <- μ v + g/(√s + ε) stands for the quotient. In
 // the table: square, then velocity and mean where there are such. rest = 1 - ρ
-extern "C" __global__ void rmsprop(const long long* table, const int* chunks, const float* numbers, int columns,
-                                   float lr, float rho, float rest, float epsilon, float momentum, int has_velocity,
-                                   int centred, float weight_decay) {
-    float rate = numbers ? numbers[0] : lr;
+extern "C" __global__ void rmsprop(const long long* table, const int* chunks, const float* numbers, const int* bad,
+                                   int columns, float lr, float rho, float rest, float epsilon, float momentum,
+                                   int has_velocity, int centred, float weight_decay) {
+    if (bad && *bad) return;
+    float rate = NUMBER(0, lr);
     FOR_EACH_OF_CHUNK(i, row, columns) {
         float *value = array(row, 0), *square = array(row, 2);
         float g = array(row, 1)[i] + weight_decay * value[i];
@@ -65,10 +95,11 @@ extern "C" __global__ void rmsprop(const long long* table, const int* chunks, co
 // unbias = 1 - β₂ᵗ, Kingma & Ba 2015, alg. 1. g = grad + λ value; or, decoupled, value <- value - lr λ value first,
 // Loshchilov & Hutter 2019, alg. 2. rest1 = 1 - β₁, rest2 = 1 - β₂: not from float32 betas, whose distance from 1 has
 // lost its digits
-extern "C" __global__ void adam(const long long* table, const int* chunks, const float* numbers, int columns, float lr,
-                                float rate, float unbias, float beta1, float rest1, float beta2, float rest2,
-                                float epsilon, float weight_decay, int decoupled) {
-    if (numbers) lr = numbers[0], rate = numbers[1], unbias = numbers[2];
+extern "C" __global__ void adam(const long long* table, const int* chunks, const float* numbers, const int* bad,
+                                int columns, float lr, float rate, float unbias, float beta1, float rest1, float beta2,
+                                float rest2, float epsilon, float weight_decay, int decoupled) {
+    if (bad && *bad) return;
+    lr = NUMBER(0, lr), rate = NUMBER(1, rate), unbias = NUMBER(2, unbias);
     FOR_EACH_OF_CHUNK(i, row, columns) {
         float *value = array(row, 0), *m = array(row, 2), *v = array(row, 3);
         float w = value[i], g = array(row, 1)[i];

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from scratchnet.backend import ops
+from scratchnet.backend import each_time, ops, varying
 from scratchnet.layers.base import Layer
 
 
@@ -30,12 +30,17 @@ class Dropout(Layer):
             return x, lambda dy, need_dx=True: dy
         calls = self.buffer("calls")
         layer = zlib.crc32(self.path.encode())                  # 32 bits that tell layers of one seed apart
-        y, mask = ops(x).dropout(x, self.rate, int(self.buffer("seed")), layer, int(calls))
-        calls += 1
+        call = varying(lambda: int(calls))
+        y, mask = ops(x).dropout(x, self.rate, int(self.buffer("seed")), layer, call)
+        each_time(self._count)
 
         def backward(dy, need_dx=True):
             return ops(dy).dropout_backward(dy, mask, self.rate)
         return y, backward
+
+    def _count(self):
+        calls = self.buffer("calls")
+        calls += 1
 
     def describe(self):
         return f"Dropout {self.rate:g}"

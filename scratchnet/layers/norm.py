@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from scratchnet.backend import ops
+from scratchnet.backend import ops, runs_on_cuda
 from scratchnet.layers.activation import activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import image_shape, positive
@@ -64,10 +64,18 @@ class BatchNorm(Layer):
                              "variance says nothing; use a batch size that leaves no last batch of one image, larger "
                              "images, or training=False")
         y, mean, var = ops(x).batch_norm(x, gamma, beta, self.epsilon, residual, relu)
+        self._follow(mean, var, count)
+        return y, mean, var
+
+    def _follow(self, mean, var, count):
+        """running ← (1 - momentum) running + momentum batch; on a GPU in one pass, and never to NaN or infinity."""
+        if runs_on_cuda(mean):
+            from scratchnet.kernels.cuda.training import running_statistics
+            running_statistics(self.buffer("running_mean"), self.buffer("running_var"), mean, var, count, self.momentum)
+            return
         for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             running = self.buffer(name)
             running += self.momentum * (batch - running)
-        return y, mean, var
 
 
 class LocalResponseNorm(Layer):

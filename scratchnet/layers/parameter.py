@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchnet.backend import ops
+from scratchnet.backend import lasting, ops
 
 
 class Parameter:
@@ -57,7 +57,7 @@ class Parameter:
         if self._has_grad:
             ops(d).accumulate(self._grad, d)
         elif self._grad is None:
-            self._grad = d.copy()
+            self._grad = lasting(d.copy())
         else:
             self._grad[...] = d
         self._has_grad = True

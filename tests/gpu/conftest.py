@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from engines import CudaEngine, HostEngine
+from fake_cupy import Cupy, Device
 from host_device import Host
 
 from scratchnet import backend
@@ -37,3 +38,14 @@ def engine(request, monkeypatch):
     monkeypatch.setattr(launch, "device", engine.device)
     with engine.allocating():
         yield engine
+
+
+@pytest.fixture
+def cupy(host, monkeypatch):
+    """The stand-in of CuPy, in its place; what it gives is the device."""
+    device = Device(host.folder)
+    device.libraries = host.libraries                                  # what is compiled already
+    monkeypatch.setitem(sys.modules, "cupy", Cupy("cupy"))
+    monkeypatch.setattr(launch, "device", device)
+    monkeypatch.setitem(backend._loaded, "gpu", (True, "NumPy in disguise"))
+    return device

@@ -52,7 +52,7 @@ def steps(model, images, labels, optimizer, count):
         backward()
         gradients = gradients or {name: backend.to_host(p.grad, copy=True) for name, p in model.parameters().items()}
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(backend.to_host(loss)))
     return losses, gradients, model.state_dict(), backend.to_host(model(images))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from engines import agree, normal, run, wide
+from engines import BFLOAT16, FLOAT32, agree, normal, run, wide
 from host_device import tf32_rounded
 
 import scratchnet as sn
@@ -102,15 +102,28 @@ def test_dense_in_tf32_rounds_its_factors_and_only_inside_the_block(engine):
             pass
 
 
-@pytest.mark.parametrize("C, multiplier", [(1, 1), (5, 3), (40, 1)])
-def test_depthwise_convolution_and_both_gradients(engine, windows, C, multiplier):
+# For a multiplier of 1 a thread has 4 channels of float32, 8 of bfloat16, where they are a multiple of that; in
+# backward-weights fewer, so that a block has 32 columns.
+@pytest.mark.parametrize("C, multiplier, dtype", [(1, 1, FLOAT32), (5, 3, FLOAT32), (40, 1, FLOAT32), (8, 2, BFLOAT16),
+                                                  (72, 1, BFLOAT16)], ids=str)
+def test_depthwise_convolution_and_both_gradients(engine, windows, C, multiplier, dtype):
+    check_depthwise(engine, windows, C, multiplier, dtype)
+
+
+@pytest.mark.parametrize("C, dtype", [(136, FLOAT32), (264, BFLOAT16)], ids=str)
+def test_depthwise_convolution_of_many_channels(engine, C, dtype):
+    check_depthwise(engine, WINDOWS["strides, padding on one side"], C, 1, dtype)
+
+
+def check_depthwise(engine, windows, C, multiplier, dtype):
     N, sizes, window, *geometry = windows
-    x, w, b = normal(0, N, *sizes, C), normal(1, *window, 1, C * multiplier), normal(2, C * multiplier)
+    x, w, b = normal(0, N, *sizes, C, dtype=dtype), normal(1, *window, 1, C * multiplier), normal(2, C * multiplier)
     y, = run(engine, cuda.depthwise_conv2d, x, w, b, *geometry)
-    agree(y, reference.depthwise_conv2d(*wide([x, w, b]), *geometry), w[..., 0].size)
-    dy = normal(3, *y.shape)
+    agree(y, reference.depthwise_conv2d(*wide([x, w, b]), *geometry), w[..., 0].size, dtype)
+    dy = normal(3, *y.shape, dtype=dtype)
     dx, = run(engine, cuda.depthwise_conv2d_backward_data, dy, w, x.shape, *geometry)
-    agree(dx, reference.depthwise_conv2d_backward_data(*wide([dy, w]), x.shape, *geometry), w[..., 0].size * multiplier)
+    agree(dx, reference.depthwise_conv2d_backward_data(*wide([dy, w]), x.shape, *geometry), w[..., 0].size * multiplier,
+          dtype)
     dw, = run(engine, cuda.depthwise_conv2d_backward_weights, dy, x, w.shape, *geometry)
     agree(dw, reference.depthwise_conv2d_backward_weights(*wide([dy, x]), w.shape, *geometry), dy[..., 0].size)
 
