@@ -6,7 +6,9 @@ CPU, replay.py makes one launch of it on a GPU.
 
 import copy
 
-from scratchnet.backend import array_like, array_module, in_float32, kernels, ops
+import numpy as np
+
+from scratchnet.backend import array_like, array_module, in_float32, is_cupy, kernels, ops
 from scratchnet.inference.arena import Plan, dying
 from scratchnet.inference.fold import fold
 from scratchnet.inference.replay import Replays
@@ -46,6 +48,7 @@ class InferenceModel:
         self._result = trace.result
         self._steps = fold(trace.steps)
         self._deaths = dying(self._steps, trace.result)
+        self._may_be_the_images = not any(step.output == trace.result and not isinstance(step, Call) for step in self._steps)
         self._model, copies = _without_weights(model, [step.layer for step in self._steps if isinstance(step, Call)])
         for step in self._steps:
             step.layer = copies[id(step.layer)]
@@ -59,9 +62,7 @@ class InferenceModel:
         self.input_shape = model.input_shape
 
     def __call__(self, images):
-        images = check_input(self._model, images)
-        y = self._replays(images)
-        return self._run(images) if y is None else y
+        return self._replays(check_input(self._model, images))
 
     def _run(self, images):
         plan = self._plan(images.shape)
@@ -79,7 +80,7 @@ class InferenceModel:
                 for value in self._deaths[index]:
                     del arrays[value]
         y = in_float32(arrays[self._result])
-        return y.copy() if _share(y, images) else y
+        return y.copy() if _share(y, images) or (is_cupy(y) and self._may_be_the_images) else y
 
     def _plan(self, shape):
         plan = self._plans.get(shape)
@@ -140,4 +141,4 @@ def _without_weights(model, called):
 
 
 def _share(y, other):
-    return type(y) is type(other) and array_module(y).may_share_memory(y, other)
+    return isinstance(y, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(y, other)

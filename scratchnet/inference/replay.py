@@ -8,51 +8,58 @@ GRAPHS = 8                                       # kept at once; each holds the 
 
 
 class Replays:
-    """y = replays(images), or None where run(images) has to be called: on the CPU, for a shape and precision that are new,
-    and after a recording that failed. Several threads may call it; what it returns is the caller's."""
+    """y = replays(images) is run(images), in one launch where that has been run on a GPU before for images of this shape, in
+    this precision. Several threads may call it; what it returns is the caller's."""
 
     def __init__(self, run, steps):
         self.run, self.lock = run, threading.Lock()
-        self.seen, self.graphs, self.done = set(), {}, None
+        self.ran, self.graphs, self.done = {}, {}, None      # events behind the first runs; graphs; the event behind a replay
         # A layer of the user's own may do on the host what a graph knows nothing of.
         self.fits = all(type(step.layer).__module__.partition(".")[0] == "scratchnet" for step in steps)
 
     def __call__(self, images):
         if not self.fits or not is_cupy(images) or ops(images) is not kernels("cuda") or not images.size:
-            return None
+            return self.run(images)
         from scratchnet.kernels.cuda.graph import recording
         from scratchnet.kernels.cuda.precision import precision
         key = images.shape, images.dtype, precision.name
         with self.lock:
-            if recording() or key not in self.seen:          # who records a graph of its own has the steps in it
-                self.seen.add(key)
-                return None
-            captured = self.graphs.get(key) or self._record(key, images)
-            return None if captured is None else self._replay(captured, images)
+            if not recording() and key in self.ran:          # who records a graph of its own has the steps in it
+                captured = self.graphs.get(key) or self._record(key, images)
+                if captured is not None:
+                    return self._replay(captured, images)
+        y = self.run(images)
+        if not recording():
+            self.ran[key] = _event()
+        return y
 
     def _record(self, key, images):
-        import cupy
-
         from scratchnet.kernels.cuda.graph import Captured
+        self.ran[key].synchronize()              # what the first run rounded and laid out, maybe on another stream
+        if len(self.graphs) >= GRAPHS:
+            self.done.synchronize()              # the oldest may be running
+            del self.graphs[next(iter(self.graphs))]
         try:
-            cupy.cuda.Device().synchronize()     # what the first call rounded and laid out, maybe on another stream
-            captured = Captured(self.run, images)
+            self.graphs[key] = Captured(self.run, images)
         except Exception:                        # of CuPy, of CUDA, of a layer: nothing has happened on the device
             self.fits = False
             return None
-        if len(self.graphs) >= GRAPHS:
-            cupy.cuda.Device().synchronize()     # the oldest may be running
-            del self.graphs[next(iter(self.graphs))]
-        self.graphs[key] = captured
-        return captured
+        return self.graphs[key]
 
     def _replay(self, captured, images):
         """Its arrays are written to at every call: this one waits on the device for the one before, on whatever stream."""
         import cupy
 
-        if self.done is None:
-            self.done = cupy.cuda.Event(disable_timing=True)
-        cupy.cuda.get_current_stream().wait_event(self.done)
+        if self.done is not None:
+            cupy.cuda.get_current_stream().wait_event(self.done)
         y = captured(images).copy()
-        self.done.record()
+        self.done = _event()
         return y
+
+
+def _event():
+    """One behind all that this thread's stream has been told to do."""
+    import cupy
+    event = cupy.cuda.Event(disable_timing=True)
+    event.record()
+    return event
