@@ -6,7 +6,8 @@ POINTWISE, WINDOWS = "tests/gpu/test_cuda_pointwise.py", "tests/gpu/test_cuda_wi
 BATCH_NORM = f"{POINTWISE}::test_batch_norm_with_a_residual_and_its_gradients"
 CONVOLUTION = f"{WINDOWS}::test_convolution_and_both_gradients"
 UPDATES = f"{POINTWISE}::test_an_update_of_many_parameters_at_once"
-TF32 = f"{WINDOWS}::test_convolution_in_tf32_rounds_its_factors_to_eleven_bits"
+TENSOR = ("tests/gpu/test_cuda_conv_tensor.py::"
+          "test_few_blocks_share_out_k_and_their_sums_are_added_before_the_activation")
 
 rows("kernels/cuda/common.cuh", f"{POINTWISE}::test_relu_and_its_gradient",
      ("the last round is left out", "round_ < PER_THREAD; round_++", "round_ < PER_THREAD - 1; round_++"))
@@ -29,13 +30,29 @@ rows("kernels/cuda/tile.cuh", CONVOLUTION,
      ("a slice is overwritten while it is multiplied", "add_products(tiles, sum);\n        __syncthreads();",
       "add_products(tiles, sum);"))
 rows("kernels/cuda/conv.cu", CONVOLUTION,
-     ("a row below the image", "h < g.H && w >= 0 && w < g.W;\n            values[i] = inside ? x[((image[i]",
-      "h <= g.H && w >= 0 && w < g.W;\n            values[i] = inside ? x[((image[i]"),
+     ("a row below the image", "h < g.H && w >= 0 && w < g.W;\n            values[i] = inside ? (float)x[((image[i]",
+      "h <= g.H && w >= 0 && w < g.W;\n            values[i] = inside ? (float)x[((image[i]"))
+rows("kernels/cuda/conv.cuh", CONVOLUTION,
      ("a phase has taps that reach no window", "tap < step && tap * D % S != phase", "tap < 0"),
      ("windows go up by one whatever the dilation", "down = step * D / S", "down = 1"))
-rows("kernels/cuda/tile_tf32.cuh", TF32,
-     ("factors are not rounded", "return round_to_tf32(value)", "return value"),
-     ("a fragment is read by the wrong rows", "part % 2 * 8 + GROUP]", "part % 2 * 8 + MEMBER]"))
+rows("kernels/cuda/tile_tensor.cuh", TENSOR,
+     ("a slice is read before it has come", "wait_for_groups<STAGES - 2>", "wait_for_groups<STAGES - 1>"),
+     ("a slice is read that has come for this thread alone", "        __syncthreads();                         // and for all",
+      "        // and for all"),
+     ("a stage is filled while it is read", "int full = 0, empty = STAGES - 1;", "int full = 0, empty = 0;"),
+     ("A's matrices go along k first", "FIRST_ROW + i * 16, step, true", "FIRST_ROW + i * 16, step, false"),
+     ("factors of TF32 are cut off, not rounded", "piece[matrix] = round_to_tf32(piece[matrix])", ";"),
+     ("results are overwritten before the warp has read them",
+      "&results[row][column]);\n        }\n        __syncwarp();", "&results[row][column]);\n        }"))
+rows("kernels/cuda/conv_tensor.cu", TENSOR,
+     ("a counter does not carry", "fast -= fasts, middle++", "fast -= fasts"),
+     ("windows wrap around to the next line", "(unsigned)(h[i] + dh) < H && (unsigned)(w[i] + dw) < W",
+      "(unsigned)(h[i] + dh) < H"),
+     ("rows of the matrix behind the last k", "k < last && Layout::row(i) < columns", "Layout::row(i) < columns"),
+     ("each share adds the bias", "if (partial) keep(", "if (false) keep("),
+     ("gradients of pixels behind the last", "k.slow < N && ", ""))
+rows("kernels/cuda/depthwise.cu", f"{WINDOWS}::test_depthwise_convolution_and_both_gradients",
+     ("a line's last pixels are its neighbour's first", "if (first + p < OW) *", "*"))
 rows("kernels/cuda/dropout.cu", f"{POINTWISE}::test_dropout_draws_the_bits_of_the_reference",
      ("another key", "k1 += 0xBB67AE85u", "k1 += 0xBB67AE86u"))
 rows("kernels/cuda/loss.cu", f"{POINTWISE}::test_a_logit_of_minus_infinity_costs_nothing_where_the_target_is_zero",

@@ -36,6 +36,7 @@ typedef bf16 real;
 typedef float real;
 #endif
 
+#define NOT_A_NUMBER __int_as_float(0x7fffffff)
 #define MINUS_INFINITY __int_as_float(0xff800000)
 
 #define ALL_LANES 0xffffffffu

@@ -62,28 +62,36 @@ inline void fail(const char* words) {
     abort();
 }
 
-// Lets those go on who have all arrived: a whole warp, or the whole block. False when all threads have ended.
-inline bool release(unsigned count) {
-    unsigned done = 0, at_block = 0, released = 0;
-    for (auto& thread : threads) done += thread.state == DONE, at_block += thread.state == AT_BLOCK_BARRIER;
-    if (done == count) return false;
-    if (at_block == count) {
-        for (auto& thread : threads) thread.state = READY;
-        return true;
-    }
-    if (at_block && done) fail("a thread ended while others wait at __syncthreads");
-    for (unsigned warp = 0; warp < count; warp += 32) {
-        unsigned end = warp + 32 < count ? warp + 32 : count, arrived = 0;
-        for (unsigned t = warp; t < end; t++) arrived += threads[t].state == AT_WARP_BARRIER;
-        if (arrived == end - warp)
-            for (unsigned t = warp; t < end; t++) threads[t].state = READY, released++;
-        else if (arrived)
-            fail("only a part of a warp has come to a shuffle");
-    }
-    if (!released) fail("the threads wait for one another");
+// Lets the warp go on if all of it has come to a barrier of its own.
+inline bool release_warp(unsigned first, unsigned end) {
+    unsigned arrived = 0;
+    for (unsigned t = first; t < end; t++) arrived += threads[t].state == AT_WARP_BARRIER;
+    if (arrived && arrived < end - first) fail("only a part of a warp has come to a shuffle");
+    for (unsigned t = first; arrived && t < end; t++) threads[t].state = READY;
+    return arrived;
+}
+
+// Lets all threads go on, who are at the barrier of the block. False when they have ended.
+inline bool release_block() {
+    size_t done = 0;
+    for (auto& thread : threads) done += thread.state == DONE;
+    if (done == threads.size()) return false;
+    if (done) fail("a thread ended while others wait at __syncthreads");
+    for (auto& thread : threads) thread.state = READY;
     return true;
 }
 
+inline void run_warp(unsigned first, unsigned end, bool backwards) {
+    for (unsigned turn = first; turn < end; turn++) {
+        current = backwards ? end - 1 - (turn - first) : turn;
+        if (threads[current].state != READY) continue;
+        threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
+        swapcontext(&scheduler, &threads[current].context);
+    }
+}
+
+// A warp goes as far as it can, to a barrier of the block, before the next has its turn: what it reads of others without
+// one is not there yet.
 inline void run_block(bool backwards) {
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
     blocks_run++;
@@ -96,14 +104,14 @@ inline void run_block(bool backwards) {
         threads[t].state = READY;
         makecontext(&threads[t].context, run_thread, 0);
     }
+    unsigned warps = (count + 31) / 32;
     do {
-        for (unsigned turn = 0; turn < count; turn++) {
-            current = backwards ? count - 1 - turn : turn;
-            if (threads[current].state != READY) continue;
-            threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
-            swapcontext(&scheduler, &threads[current].context);
+        for (unsigned turn = 0; turn < warps; turn++) {
+            unsigned first = (backwards ? warps - 1 - turn : turn) * 32, end = min((int)first + 32, (int)count);
+            do run_warp(first, end, backwards);
+            while (release_warp(first, end));
         }
-    } while (release(count));
+    } while (release_block());
 }
 
 inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {

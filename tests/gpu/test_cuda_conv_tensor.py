@@ -1,5 +1,9 @@
 """Convolutions on the tensor cores, in bfloat16 and in TF32, against the reference in float64 of the rounded factors."""
 
+import re
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from engines import BFLOAT16, FLOAT32, agree, normal, run, wide
@@ -8,7 +12,7 @@ from test_cuda_windows import WINDOWS
 
 import scratchnet as sn
 from scratchnet.kernels import cuda, reference
-from scratchnet.kernels.cuda import conv, conv_tensor
+from scratchnet.kernels.cuda import conv, conv_tensor, launch
 
 SAME = (1, 1), ((1, 1), (1, 1)), (1, 1)          # strides, padding, dilation
 ROUNDED = {"tf32": tf32_rounded, "bf16": lambda array: array.astype(BFLOAT16)}
@@ -26,10 +30,10 @@ def launched(monkeypatch):
     """(file, kernel, macros, arguments) of every launch of a convolution."""
     seen = []
     for module in (conv, conv_tensor):
-        def launch(file, name, grid, block, macros=(), launch=module.launch, **arguments):
+        def record(file, name, grid, block, macros=(), launch=module.launch, **arguments):
             seen.append((file, name, dict(macros), arguments))
             launch(file, name, grid, block, macros, **arguments)
-        monkeypatch.setattr(module, "launch", launch)
+        monkeypatch.setattr(module, "launch", record)
     return seen
 
 
@@ -117,3 +121,20 @@ def test_what_is_nan_or_infinite_stays_so(engine, precision):
         expected = reference.conv2d(x, w, None, *SAME, 1)
     np.testing.assert_array_equal(np.isfinite(y.astype("f4")), np.isfinite(expected))
     np.testing.assert_array_equal(np.isnan(y.astype("f4")), np.isnan(expected))
+
+
+# What test_cuda_sources.py does not compile: the larger tiles, for how many blocks a multiprocessor has room.
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+@pytest.mark.parametrize("file, architecture, bf16, tiles, registers", [
+    *(("conv_tensor", "sm_90", bf16, tiles, 255) for bf16 in (0, 1) for tiles in ((128, 64), (128, 128))),
+    ("conv_tensor", "sm_80", 1, (128, 128), 255), ("conv_tensor", "sm_90", 1, (64, 64), 102),
+    ("conv", "sm_90", 0, (128, 64), 255), ("conv", "sm_90", 0, (128, 128), 255)])
+def test_every_tile_compiles_and_keeps_its_sums_in_registers(file, architecture, bf16, tiles, registers, tmp_path):
+    macros = f"-DBF16={bf16}", f"-DTILE_M={tiles[0]}", f"-DTILE_N={tiles[1]}"
+    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v", *macros,
+                           "-o", str(tmp_path / "kernels.cubin"), str(launch.FOLDER / f"{file}.cu")],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    used = [int(number) for number in re.findall(r"Used (\d+) registers", done.stderr)]
+    assert len(used) == (5 if file == "conv_tensor" else 3) and max(used) <= registers, done.stderr
+    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == len(used), done.stderr

@@ -3,15 +3,13 @@
 import ctypes
 import inspect
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from engines import BFLOAT16, FLOAT32, HostEngine, agree, normal
 
 from scratchnet.kernels import cuda, reference
-from scratchnet.kernels.cuda import activation, bias, blas, columns, launch, optim
+from scratchnet.kernels.cuda import activation, bias, blas, columns, depthwise, launch, optim
 
 KERNELS = [(path.stem, name) for path in sorted(launch.FOLDER.glob("*.cu")) for name in launch._declarations(path.stem)]
 GEOMETRY = (1, 1), ((1, 1), (1, 1)), (1, 1)
@@ -264,6 +262,7 @@ def test_every_declared_kernel_is_launched_somewhere():
     ("common.cuh", "#define PER_THREAD {}", launch.PER_THREAD), ("columns.cuh", "#define COLUMNS {}", columns.COLUMNS),
     ("columns.cuh", "#define ROWS {}", columns.ROWS), ("optim.cu", "#define CHUNK {} ", optim.CHUNK),
     ("loss.cu", "__shared__ float shared[{}];", launch.THREADS), ("tile.cuh", "by a block of {} threads", launch.THREADS),
+    ("depthwise.cu", "#define PIXELS {}", depthwise.PIXELS),
 ])
 def test_constants_in_python_are_those_in_cuda(file, text, value):
     assert text.format(value) in (launch.FOLDER / file).read_text(encoding="utf-8")
@@ -273,16 +272,3 @@ def test_activations_have_the_same_numbers_in_python_and_in_cuda():
     names = re.search(r"enum Activation {(.*?)}", (launch.FOLDER / "common.cuh").read_text(encoding="utf-8"))[1].split(",")
     assert [name.strip().lower() for name in names] == ["linear" if name is None else name for name in bias.ACTIVATIONS]
     assert list(bias.ACTIVATIONS.values()) == [0, 1, 2] and activation.ROWS * 32 <= 1024
-
-
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("architecture, tf32, tiles", [
-    ("sm_80", 1, (64, 64)), ("sm_90", 1, (64, 64)), ("sm_90", 1, (128, 64)), ("sm_90", 1, (128, 128)),
-    ("sm_90", 0, (128, 64)), ("sm_90", 0, (128, 128))])                # what test_cuda_sources.py does not compile
-def test_every_tile_compiles_and_keeps_its_sums_in_registers(architecture, tf32, tiles, tmp_path):
-    macros = f"-DTF32={tf32}", f"-DTILE_M={tiles[0]}", f"-DTILE_N={tiles[1]}"
-    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v", *macros,
-                           "-o", str(tmp_path / "conv.cubin"), str(launch.FOLDER / "conv.cu")],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == 3, done.stderr
