@@ -19,14 +19,13 @@ MEASURES = {"start": bench_start.measure, "epoch": bench_mnist.epochs, "accuracy
 def command(args):
     check(args)
     device = cli.choose_device(args)
-    if device == "cpu" and args.precision != "float32":
-        raise cli.UsageError(f"--precision {args.precision} is for a GPU; the CPU computes in float32")
     if args.save == "":
         args.save = bench_results.GPU_FILE if device == "cuda" else bench_results.FILE
     if args.save:
         bench_results.check(args.save)
     measure = MEASURES.get(args.mode, contest)
-    result = measure(args, Workload(args.model, args.mode, args.batch, args.threads or cli.cores(), device, args.precision))
+    threads = args.threads or cli.cores()
+    result = measure(args, Workload(args.model, args.mode, args.batch, threads, device, args.precision))
     if device == "cuda":
         result |= {"device": device, "gpu": backend.gpu()[1], "precision": args.precision}
     if args.save:
@@ -152,8 +151,7 @@ def main(argv=None):
     parser.add_argument("--against", type=rivals, default=["torch"], metavar="NAMES",
                         help=f"rivals, by commas, of {', '.join(RIVALS)} (default: torch)")
     parser.add_argument("--eager", action="store_true", help="PyTorch without its compiled modes, which take minutes")
-    parser.add_argument("--precision", choices=backend.PRECISIONS, default="float32",
-                        help="of products and convolutions on a GPU, ours and PyTorch's (default: float32)")
+    cli.add_precision(parser)
     parser.add_argument("--layers", action="store_true", help="also time each layer, ours and eager PyTorch's")
     parser.add_argument("--rounds", type=cli.number(1, kind=int), default=9, metavar="N", help="default: 9")
     parser.add_argument("--seconds", type=cli.number(0, above=0), default=1.0, metavar="S",

@@ -42,6 +42,13 @@ rows("scratchnet/inference/__init__.py", "tests/test_inference.py",
      ("gradients kept", "        copies[id(parameter._grad)] = None\n", ""),
      ("shapes not compared", "if y.shape != plan.shapes[index]:", "if False:"))
 rows("scratchnet/inference/__init__.py", MEMORY,
-     ("the images returned", "return y.copy() if _share(y, images) else y", "return y"),
+     ("the images returned", "y.copy() if _share(y, images) or", "y.copy() if"),
      ("one arena for all", "arena = plan.borrow() if plan.places", "arena = vars(self).setdefault(\n"
       "            images.shape, plan.borrow()) if plan.places"))
+rows("scratchnet/inference/replay.py", "tests/gpu/test_cuda_inference.py",
+     ("what a graph writes over is returned", "captured(images).copy()", "captured(images)"),
+     ("graphs without end", "            del self.graphs[next(iter(self.graphs))]\n", ""),
+     ("a recording is tried again", "            self.fits = False\n", ""))
+rows("kernels/cuda/packed.py", "tests/gpu/test_cuda_inference.py",
+     ("weights are rounded at every call", "if self.rounded is None:", "if True:"),
+     ("the shift of a residual forgotten", "self.zeros if self.b is None else self.b", "self.zeros"))

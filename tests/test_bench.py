@@ -145,7 +145,7 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     (["resnet50", "--mode", "start"], "--mode start knows lenet5 only, got 'resnet50'"),
     (["lenet5", "--device", "cuda", "--layers"], "--layers times the CPU; on a GPU there are --mode accuracy and"),
     (["lenet5", "--device", "cuda", "--mode", "start"], "--mode start times the CPU; on a GPU there are --mode accuracy"),
-    (["lenet5", "--device", "cpu", "--precision", "tf32"], "--precision tf32 is for a GPU; the CPU computes in float32"),
+    (["lenet5", "--device", "cpu", "--precision", "tf32"], "--precision tf32: expected a GPU, got the CPU"),
     (["lenet5", "--mode", "epoch"], "--mode epoch needs MNIST's four files: name their folder with --data-dir or"),
     (["lenet5", "--mode", "accuracy", "--sample"], "--mode accuracy needs MNIST's four files"),
     (["vgg16", "--mode", "epoch", "--sample"], "--mode epoch knows lenet5 only, got 'vgg16'"),
