@@ -2,9 +2,9 @@
 
     python benchmarks/gpu_kernels.py [--out FILE.jsonl] [--batch N]
 
-Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's before a time counts. A share
-says how much of what the device can do is used: of the bandwidth of a copy, counting once every array that must be read
-or written, or of the rate of a large matrix product. Whole networks are `python -m scratchnet.bench`'s.
+Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's before a time counts. A
+share says how much of what the device can do is used: of the bandwidth of a copy, counting once every array that must be
+read or written, or of the rate of a large matrix product. Whole networks are `python -m scratchnet.bench`'s.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from scratchnet import backend  # noqa: E402
 from scratchnet.kernels import cuda  # noqa: E402
 from scratchnet.kernels.cuda.cast import cast  # noqa: E402
 from scratchnet.kernels.cuda.launch import FLOAT32, bfloat16  # noqa: E402
+from scratchnet.kernels.cuda.optim import Clock  # noqa: E402
 from scratchnet.kernels.cuda.precision import precision, product  # noqa: E402
 
 # ResNet-50's convolutions: size of the image, C, F, window, stride
@@ -107,12 +108,14 @@ def streams(cupy, torch, batch, bandwidth, report):
 
     def normed():
         return F.batch_norm(nchw, None, None, tgamma, tbeta, True, 0.1, 1e-5)
-    report.line("batch norm + ReLU + add, forward", milliseconds(cupy, lambda: cuda.batch_norm(x, gamma, beta, 1e-5, dy, True)),
+    report.line("batch norm + ReLU + add, forward",
+                milliseconds(cupy, lambda: cuda.batch_norm(x, gamma, beta, 1e-5, dy, True)),
                 milliseconds(cupy, lambda: (normed() + tdy.permute(0, 3, 1, 2)).relu()),
                 error=difference(cupy, y, normed().relu().permute(0, 2, 3, 1)))
     for what, run, arrays in (
             ("  statistics, then apply + ReLU", lambda: cuda.batch_norm(x, gamma, beta, 1e-5, None, True), 3),
-            ("  apply + ReLU + add alone", lambda: cuda.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, dy, True), 3),
+            ("  apply + ReLU + add alone",
+             lambda: cuda.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, dy, True), 3),
             ("  backward with ReLU", lambda: cuda.batch_norm_backward(dy, x, gamma, beta, mean, var, 1e-5, True), 5),
             ("ReLU", lambda: cuda.relu(x, 0.0, None, 0.0), 2),
             ("ReLU backward", lambda: cuda.relu_backward(dy, x, 0.0, None, 0.0), 3),
@@ -139,8 +142,8 @@ def convolution(cupy, torch, batch, case, rate, report):
     tw = torch.from_dlpack(w).to(tx.dtype).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
 
     def theirs(*mask):
-        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0], 1,
-                                                   mask)
+        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0],
+                                                   1, mask)
     flops = 2 * y.size * C * window**2
     compare(cupy, report, f"{window}x{window}/{stride} {C} -> {F} at {size}", (
         ("forward", lambda: cuda.conv2d(x, w, None, *rest),
@@ -192,17 +195,19 @@ def compare(cupy, report, what, cases, share):
 
 def updates(cupy, torch, bandwidth, report, arrays=160, size=160_000):
     """An optimiser's step over as many numbers as ResNet-50 has; PyTorch's fused one beside it."""
-    new = [[cupy.random.default_rng(seed).standard_normal(size, dtype="float32") for _ in range(arrays)] for seed in range(4)]
-    value, grad, first, second = new
+    value, grad, first, second = ([cupy.random.default_rng(seed).standard_normal(size, dtype="float32")
+                                   for _ in range(arrays)] for seed in range(4))
     second = [abs(array) for array in second]
     theirs = [torch.from_dlpack(array).clone().requires_grad_() for array in value]
     for mine, other in zip(grad, theirs):
         other.grad = torch.from_dlpack(mine)
     sgd = torch.optim.SGD(theirs, lr=1e-9, momentum=0.9, fused=True)
     adam = torch.optim.Adam(theirs, lr=1e-9, fused=True)
+    clock = Clock([4] * arrays)                  # as sn.fit has it: gradients are read once more, whether they are finite
+    clock.lr = 1e-9
     for what, run, other, moved in (
-            ("SGD with momentum", lambda: cuda.sgd(value, grad, first, 1e-9, 0.9, False, 0.0), sgd.step, 5),
-            ("Adam", lambda: cuda.adam(value, grad, first, second, 5, 1e-9, 0.9, 0.999, 1e-8, 0.0), adam.step, 7)):
+            ("SGD with momentum", lambda: cuda.sgd(value, grad, first, clock, 0.9, False, 0.0), sgd.step, 6),
+            ("Adam", lambda: cuda.adam(value, grad, first, second, None, clock, 0.9, 0.999, 1e-8, 0.0), adam.step, 8)):
         ms = milliseconds(cupy, run)
         report.line(f"{what}, {arrays} arrays", ms, milliseconds(cupy, other),
                     (4 * moved * arrays * size / ms / 1e6, bandwidth, "GB/s"))
@@ -238,14 +243,16 @@ def main():
     torch.backends.cudnn.benchmark = True
     report = Report(args.out)
     print(f"{words}, CuPy {cupy.__version__}, PyTorch {torch.__version__}, batch {args.batch}")
-    with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):           # both in one order, one set of events
+    with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):     # both in one order, one set of events
         bandwidth = bandwidth_of_a_copy(cupy, report)
         for report.precision in TOLERANCES:
             print(report.precision)
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = report.precision == "tf32"
             with sn.use_precision(report.precision):
-                parts = [lambda rate: [convolution(cupy, torch, args.batch, case, rate, report) for case in CONVOLUTIONS],
-                         lambda rate: [dense(cupy, torch, args.batch, *sizes, rate, report) for sizes in DENSE]]
+                parts = [lambda rate, case=case: convolution(cupy, torch, args.batch, case, rate, report)
+                         for case in CONVOLUTIONS]
+                parts += [lambda rate, sizes=sizes: dense(cupy, torch, args.batch, *sizes, rate, report)
+                          for sizes in DENSE]
                 if report.precision != "tf32":                       # what does not multiply matrices knows no TF32
                     parts += [lambda rate: streams(cupy, torch, args.batch, bandwidth, report),
                               lambda rate: depthwise(cupy, torch, args.batch, bandwidth, report)]

@@ -144,8 +144,8 @@ def main(argv=None):
     parser = cli.Parser("bench", "Time scratchnet and its rivals in turns, and compare what they compute.")
     parser.add_argument("model", metavar="MODEL", help="the name of a network of the zoo: summary --list")
     parser.add_argument("--mode", choices=("training", "inference", *MEASURES), default="training",
-                        help="start: from process start to the end of the first training step; epoch: a pass over MNIST's "
-                             "60,000 images; accuracy: from process start to 99%% right of its test set "
+                        help="start: from process start to the end of the first training step; epoch: a pass over "
+                             "MNIST's 60,000 images; accuracy: from process start to 99%% right of its test set "
                              "(default: training)")
     parser.add_argument("--batch", type=cli.number(1, kind=int), default=64, metavar="N", help="default: 64")
     parser.add_argument("--against", type=rivals, default=["torch"], metavar="NAMES",

@@ -1,4 +1,4 @@
-"""What the device can do, for `bench`, measured before and after every round: the ceilings that engines have shares of."""
+"""What the device can do, for `bench`, measured before and after every round: what engines have shares of."""
 
 import statistics
 

@@ -12,7 +12,8 @@ from scratchnet.files import to_json
 from scratchnet.layer_table import in_bytes
 
 FILE, GPU_FILE = "benchmarks/cpu.jsonl", "benchmarks/gpu.jsonl"
-SECONDS = {"start": "from process start to the first step", "epoch": "an epoch", "accuracy": "from process start to 99%"}
+SECONDS = {"start": "from process start to the first step", "epoch": "an epoch",
+           "accuracy": "from process start to 99%"}
 ENGINES = ("torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx")
 
 
@@ -33,7 +34,8 @@ def save(path, result):
 
 def load(path):
     """The results in the file, none where there is no file."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()] if Path(path).exists() else []
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def gpu():
@@ -91,14 +93,16 @@ def gpu_table(results):
     groups = {}
     for result in results:
         key = result["date"], to_json(result["machine"])
-        groups.setdefault(key, {})[tuple(result[name] for name in ("model", "mode", "batch", "precision"))] = result
+        workload = tuple(result[name] for name in ("model", "mode", "batch", "precision"))
+        groups.setdefault(key, {})[workload] = result
     return "\n\n".join(_gpu_group(list(latest.values())) for latest in groups.values()) or "Not measured yet."
 
 
 def _gpu_group(results):
     machine, versions = results[-1]["machine"], results[-1]["versions"]
     facts = ", ".join(value if name == "gpu" else f"{name} {value}" for name, value in machine.items())
-    lines = [f"{facts}; {results[-1]['date']}; {', '.join(f'{name} {version}' for name, version in versions.items())}:", "",
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    lines = [f"{facts}; {results[-1]['date']}; {names}:", "",
              "| workload | precision | scratchnet | of cuBLAS's product | of a copy | PyTorch eager | channels_last | "
              "its fastest mode | memory, ours and its |", "|" + "---|" * 9]
     for result in results:

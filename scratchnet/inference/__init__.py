@@ -1,7 +1,7 @@
 """for_inference: a model that can only predict, and does it faster.
 
-trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it; arena.py plans its memory on the
-CPU, replay.py makes one launch of it on a GPU.
+trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it; arena.py plans its memory on
+the CPU, replay.py makes one launch of it on a GPU.
 """
 
 import copy
@@ -30,8 +30,8 @@ def for_inference(model):
     Batch norms are folded into the convolution or dense layer before them, sums of residuals and ReLUs done by it, its
     weights packed once. Any number of threads may call it at once; what it returns is the caller's. It is a copy:
     the model may be trained on, or deleted, without effect on it. On a GPU, images of a shape that it has seen before are
-    one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the same, run
-    there; sn.watch sees nothing of it.
+    one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the same,
+    run there; sn.watch sees nothing of it.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"for_inference: expected a Layer, got {type(model).__name__}")
@@ -48,7 +48,8 @@ class InferenceModel:
         self._result = trace.result
         self._steps = fold(trace.steps)
         self._deaths = dying(self._steps, trace.result)
-        self._may_be_the_images = not any(step.output == trace.result and not isinstance(step, Call) for step in self._steps)
+        self._may_be_the_images = not any(
+            step.output == trace.result and not isinstance(step, Call) for step in self._steps)
         self._model, copies = _without_weights(model, [step.layer for step in self._steps if isinstance(step, Call)])
         for step in self._steps:
             step.layer = copies[id(step.layer)]
@@ -116,7 +117,8 @@ class InferenceModel:
         """Another one with graphs of its own."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        vars(copied).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items() if name != "_replays"})
+        rest = {name: value for name, value in vars(self).items() if name != "_replays"}
+        vars(copied).update(copy.deepcopy(rest, memo))
         copied._replays = Replays(copied._run, copied._steps)
         return copied
 

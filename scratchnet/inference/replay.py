@@ -1,4 +1,4 @@
-"""On a GPU: all steps for images of one shape recorded as a CUDA graph, which is one launch where the steps are dozens."""
+"""On a GPU: all steps for images of one shape recorded as a CUDA graph, one launch where the steps are dozens."""
 
 import threading
 
@@ -8,12 +8,12 @@ GRAPHS = 8                                       # kept at once; each holds the 
 
 
 class Replays:
-    """y = replays(images) is run(images), in one launch where that has been run on a GPU before for images of this shape, in
-    this precision. Several threads may call it; what it returns is the caller's."""
+    """y = replays(images) is run(images), in one launch where that has been run on a GPU before for images of this shape,
+    in this precision. Several threads may call it; what it returns is the caller's."""
 
     def __init__(self, run, steps):
         self.run, self.lock = run, threading.Lock()
-        self.ran, self.graphs, self.done = {}, {}, None      # events behind the first runs; graphs; the event behind a replay
+        self.ran, self.graphs, self.done = {}, {}, None      # events behind first runs; graphs; the event behind a replay
         # A layer of the user's own may do on the host what a graph knows nothing of.
         self.fits = all(type(step.layer).__module__.partition(".")[0] == "scratchnet" for step in steps)
 
@@ -47,7 +47,7 @@ class Replays:
         return self.graphs[key]
 
     def _replay(self, captured, images):
-        """Its arrays are written to at every call: this one waits on the device for the one before, on whatever stream."""
+        """Its arrays are written to at every call: on the device this one waits for the one before, of any stream."""
         import cupy
 
         if self.done is not None:

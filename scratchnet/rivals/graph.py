@@ -43,7 +43,7 @@ class Graph:
         return total - first if self.training else total
 
     def numbers_moved(self):
-        """Of one image, where each layer reads its inputs and writes its output once a pass: one pass in inference, three
+        """Of one image, where each layer reads its inputs and writes its output once a pass: one in inference, three
         in training (y of x, dx of dy, dw of x and dy). Activations, and in inference batch norms, are their layer's."""
         shapes, moved = {0: self.input_shape}, 0
         for node in self.nodes:

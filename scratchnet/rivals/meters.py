@@ -1,4 +1,4 @@
-"""Time and memory of an engine: on the CPU by the clock and the system, on a GPU by its events and the engine's allocator.
+"""Time and memory of an engine: on the CPU by the clock and the system, on a GPU by its events and its allocator.
 
 A meter has steps_per_second(step, seconds); rest(), after which an engine that waits holds as little memory as it can;
 forget_peak() and peak_bytes(), the peak since then: (what the engine took, of the whole process), None if unknown.
@@ -34,16 +34,16 @@ class OnCPU:
 
 
 class OnGPU:
-    """seconds_of(step, count) of so many steps by device events; free() gives unused memory back; reserved() bytes are held,
-    the most there were since the last free()."""
+    """seconds_of(step, count) of so many steps by device events; free() gives unused memory back; reserved() bytes were
+    held at the most since the last free()."""
 
     def __init__(self, seconds_of, free, reserved):
         self.seconds_of, self.free, self.reserved = seconds_of, free, reserved
         self.steps, self.peak = 1, 0
 
     def steps_per_second(self, step, seconds):
-        """Over at least `seconds` of steps that wait for nothing but each other. One before them is not counted: it takes
-        the memory again that rest() gave up."""
+        """Over at least `seconds` of steps that wait for nothing but each other. One before them is not counted: it
+        takes the memory again that rest() gave up."""
         self.seconds_of(step, 1)
         while True:
             steps = self.steps

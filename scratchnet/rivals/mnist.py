@@ -1,5 +1,5 @@
-"""LeNet-5 on MNIST as users of scratchnet and of eager PyTorch train it, with images on the host: what `bench --mode epoch`
-and `--mode accuracy` time."""
+"""LeNet-5 on MNIST as users of scratchnet and of eager PyTorch train it, with images on the host: what `--mode epoch` and
+`--mode accuracy` of bench time."""
 
 import dataclasses
 import time
@@ -51,7 +51,7 @@ class Ours:
         return ends[1] - ends[0]
 
     def reach(self):
-        """The share of the test images that is right after the first epoch where it is GOAL or more, or after the last."""
+        """The share of the test images that is right after the first epoch where it is GOAL, or after the last."""
         found = []
 
         def after_epoch(position):
@@ -90,7 +90,8 @@ class Torch:
             (nn.functional.pad(torch.tensor(part.images[..., 0]), (left, right, top, bottom))[:, None],
              torch.tensor(part.labels).long()) for part in (found.train, found.test))
         self.model = nn.Sequential(
-            nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
+            nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
             nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)).to(self.device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True,
                                          weight_decay=DECAY, fused=True)

@@ -57,7 +57,7 @@ def _replayed(run, model, optimizer, batch):
     """The step as sn.fit does it on a GPU."""
     from scratchnet.replay import replayed
     return replayed(run, model, optimizer, sn.softmax_cross_entropy, batch,
-                    lambda reason: print(f"scratchnet: the step is not replayed from a graph: {reason}", file=sys.stderr))
+                    lambda reason: print(f"scratchnet: the step is not replayed: {reason}", file=sys.stderr))
 
 
 def meter():

@@ -1,5 +1,5 @@
-"""PyTorch as `bench` measures it: eager, compiled, or (on a GPU) compiled into CUDA graphs, NCHW or channels_last; compiled
-inference with frozen weights."""
+"""PyTorch as `bench` measures it: eager, compiled, or (on a GPU) compiled into CUDA graphs, NCHW or channels_last;
+compiled inference with frozen weights."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""sn.for_inference on a GPU: how many launches, weights rounded once, shapes replayed as graphs. Here on the stand-ins."""
+"""sn.for_inference on a GPU: how many launches, weights rounded once, shapes replayed. Here on the stand-ins."""
 
 import copy
 import threading
@@ -48,7 +48,7 @@ def test_bias_residual_and_relu_are_one_launch_behind_a_product(on_device):
     predict, images, expected, counts = on_device
     counts.clear()
     np.testing.assert_allclose(predict(images).get(), expected, rtol=1e-4, atol=1e-5)
-    # a: product, add_bias; b: all in one; c: product, then residual and ReLU by the batch norm's kernel; fc: product, add_bias
+    # a and fc: product, add_bias; b: all in one; c: product, then residual and ReLU by the batch norm's kernel
     assert counts == {"add_bias": 2, "conv2d": 1, "batch_norm_apply": 1}
 
 
@@ -60,7 +60,7 @@ def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monke
         assert predict(images).get().tobytes() == first.get().tobytes()
     assert counted - counts["to_bfloat16"] == 4 and first.dtype == np.float32            # four layers with weights
     assert np.abs(first.get() - expected).max() < 0.1 * expected.std()
-    np.testing.assert_allclose(predict(images).get(), expected, rtol=1e-4, atol=1e-5)     # float32 weights are still there
+    np.testing.assert_allclose(predict(images).get(), expected, rtol=1e-4, atol=1e-5)     # float32 weights are there
 
 
 def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device, monkeypatch):
