@@ -1,16 +1,19 @@
 """A training step that a GPU replays from a CUDA graph: one launch instead of dozens, and none of the step's Python.
 
-What a graph has built in, arrays by their addresses and settings by their values, is compared before every step.
+A graph has built in the addresses of arrays and the values of settings, so before every step it is made sure that they
+are still what they were. kernels/cuda/graph.py records and replays.
 """
 
 import functools
+from itertools import chain
+from operator import attrgetter
 
 from scratchnet.backend import runs_on_cuda
 from scratchnet.layers.base import Layer
 from scratchnet.layers.running import local
 
 WARM_UP = 2                                      # ordinary steps with the same arrays, before one is recorded
-VALUES = int, float, bool, str, tuple, type(None)
+_OF_A_PARAMETER = attrgetter("_value", "_grad", "trainable")
 
 
 def replayed(run, model, optimizer, criterion, samples, say):
@@ -33,19 +36,18 @@ class Replayed:
     def __call__(self, images, labels):
         if self.say is None or len(images) != self.samples or local.watchers or not runs_on_cuda(images):
             return self.run(images, labels)
-        built_in = BuiltIn(self.model, self.optimizer, images, labels)
-        if self.captured is None or built_in != self.built_in:
-            self.captured = None
-            if built_in != self.built_in or self.seen < WARM_UP or not self._record(images, labels):
-                return self._run_ordinarily(images, labels)
+        if self.built_in is not None and not self.built_in.still_holds(images, labels):
+            self.captured, self.built_in = None, None
+        if self.captured is None and (self.seen < WARM_UP or self.built_in is None or not self._record(images, labels)):
+            return self._run_ordinarily(images, labels)
         return self.captured(images, labels)
 
     def _run_ordinarily(self, images, labels):
         """A step that makes what is made once: gradients, the optimiser's state, compiled kernels."""
         result = self.run(images, labels)
-        built_in = BuiltIn(self.model, self.optimizer, images, labels)
-        self.seen = self.seen + 1 if built_in == self.built_in else 1
-        self.built_in = built_in
+        if self.built_in is None or not self.built_in.still_holds(images, labels):
+            self.built_in, self.seen = BuiltIn(self.model, self.optimizer, images, labels), 0
+        self.seen += 1
         return result
 
     def _record(self, images, labels):
@@ -62,26 +64,32 @@ class Replayed:
 
 
 class BuiltIn:
-    """What a graph of a step has built in. Equal to another one if that graph still does what the step would do."""
+    """What a graph of a step has built in: all that the model, its optimiser and the precision have in their tables.
+
+    Compared by identity, which is quick: who assigns an equal number anew pays with another recording.
+    """
 
     def __init__(self, model, optimizer, images, labels):
         from scratchnet.kernels.cuda.precision import precision
-        self.values = [images.shape, images.dtype, labels.shape, labels.dtype, *vars(precision).items(),
-                       *optimizer.settings.values()]
-        self.objects = [optimizer.clock]         # held, so that no later one gets the address of one of them
-        for slot in optimizer.slots.values():
-            self.objects += slot.values()
+        self.optimizer, self.parameters = optimizer, list(model.parameters().values())
+        self.tables = [vars(precision), optimizer.settings, optimizer.slots, *optimizer.slots.values()]
         for layer in every_layer(model):
-            self.objects += layer._buffers.values()
-            for parameter in layer._parameters.values():
-                self.objects += parameter, parameter._value, parameter._grad
-                self.values.append(parameter.trainable)
-            for value in vars(layer).values():
-                (self.values if isinstance(value, VALUES) else self.objects).append(value)
+            self.tables += vars(layer), layer._children, layer._parameters, layer._buffers
+        self.batch = _kind(images, labels)
+        self.things = self._things()             # held, so that none of them ends and leaves its identity to another
+        self.identities = list(map(id, self.things))
 
-    def __eq__(self, other):
-        return other is not None and self.values == other.values and len(self.objects) == len(other.objects) and all(
-            mine is theirs for mine, theirs in zip(self.objects, other.objects))
+    def still_holds(self, images, labels):
+        return _kind(images, labels) == self.batch and list(map(id, self._things())) == self.identities
+
+    def _things(self):
+        optimizer = self.optimizer
+        return [optimizer.clock, optimizer.slots, optimizer.settings, *chain.from_iterable(map(dict.values, self.tables)),
+                *chain.from_iterable(map(_OF_A_PARAMETER, self.parameters))]
+
+
+def _kind(*arrays):
+    return [(array.shape, array.dtype) for array in arrays]
 
 
 def every_layer(layer):

@@ -6,7 +6,7 @@ import numpy as np
 
 from scratchnet.backend import array_module, runs_on_cuda, to_host
 
-MOST_SKIPPED = 100          # steps in a row that a GPU may skip because a gradient is not finite: too many for a rare accident
+MOST_SKIPPED = 100          # steps in a row, on a GPU, of which each had a gradient that is not finite: no rare accident
 LOOK = 500                  # steps between looks at that, each of which waits for the GPU
 
 
@@ -47,7 +47,9 @@ class Tally:
         index = len(self.sizes)
         if on_cuda:
             from scratchnet.kernels.cuda.training import tally
-            tally(self.losses, self.hits, index, loss, logits.astype("float32", copy=False), labels, skipped)
+            loss, logits = xp.asarray(loss, dtype="float32"), logits.astype("float32", copy=False)
+            given = labels if labels.ndim == 1 else labels.astype("float32", copy=False)
+            tally(self.losses, self.hits, index, loss, logits, given, skipped)
         else:
             self.check(loss)
             true = labels if labels.ndim == 1 else labels.argmax(axis=1)

@@ -71,16 +71,16 @@ rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients
      ("gradients kept after a step", "parameter.clear_grad()", "pass"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_parameters_updated_more_often_than_others_have_their_own_corrections",
      ("one number of steps for all", "together.setdefault((ops(parameter.value), step), [])",
-      "together.setdefault((ops(parameter.value), max(self.steps.values())), [])"))
+      "together.setdefault((ops(parameter.value), step and max(self._counts.values())), [])"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
      ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
-     ("Nesterov forgotten", 'self.lr, momentum, self.settings["nesterov"]', "self.lr, momentum, False"),
+     ("Nesterov forgotten", 'lr, momentum, self.settings["nesterov"]', "lr, momentum, False"),
      ("RMSProp swaps rho and momentum", 's["rho"], s["epsilon"],\n                          s["momentum"]',
       's["momentum"], s["epsilon"],\n                          s["rho"]'),
      ("Adam always at its first step",
-      'self.slot("v", names, w), step, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]',
-      'self.slot("v", names, w), 1, self.lr, s["beta1"], s["beta2"],\n                       s["epsilon"]'))
+      'self.slot("v", names, w), step, lr, s["beta1"], s["beta2"],\n                       s["epsilon"]',
+      'self.slot("v", names, w), 1, lr, s["beta1"], s["beta2"],\n                       s["epsilon"]'))
 rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
      ("the last partial batch dropped", "len(order), self.batch_size)",
       "len(order) - self.batch_size + 1, self.batch_size)"),
@@ -89,7 +89,7 @@ rows("scratchnet/fit.py", "tests/test_fit.py",
      ("the schedule a step late", "optimizer.lr = learning_rate(schedule, position.step)",
       "optimizer.lr = learning_rate(schedule, max(position.step - 1, 0))"),
      ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
-     ("scoring in training mode", "logits = model(images)", "logits = model.forward(images)[0]"),
+     ("scoring in training mode", "logits = in_float32(model(images))", "logits = in_float32(model.forward(images)[0])"),
      ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
 rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
      ("tensors not in the checksum", "digest.update(little.reshape(-1).view(np.uint8))", "little.reshape(-1)"),
@@ -130,3 +130,14 @@ rows("scratchnet/data/ahead.py", "tests/data/test_ahead.py",
 rows("scratchnet/schedules.py", "tests/test_schedules.py",
      ("cosine starts over at its end", "min(share, 1.0)", "share"),
      ("warm-up starts at zero", "(t + 1) / (steps + 1)", "t / steps"))
+rows("scratchnet/layers/parameter.py", "tests/layers/test_state.py::test_a_gradient_is_a_copy_unless_it_is_given_away",
+     ("a lent gradient is kept", "d if own and isinstance(d, np.ndarray)", "d if isinstance(d, np.ndarray)"),
+     ("a strided one is kept", " and d.flags.c_contiguous else d.copy()", " else d.copy()"))
+rows("kernels/cpu/memory.py", "tests/kernels/test_cpu_memory.py",
+     ("neighbours are not joined", "if address + size == start:", "if False:"),
+     ("any piece that is large enough", "min(fitting, key=lambda found: found[:2])", "fitting[0]"),
+     ("the rest of a piece is lost", "if available > size else []", "if False else []"),
+     ("blocks of a region given up are used again", "if buffer.region.given_up:", "if False:"),
+     ("memory that lives goes back, too", "for address, size in region.pieces:\n                region.untouched(",
+      "for address, size in [(region.start, len(region.memory))]:\n                region.untouched("),
+     ("as many addresses as there is memory, whatever the limit", "half if limit == resource.RLIM_INFINITY else", "half or"))

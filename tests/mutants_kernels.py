@@ -237,8 +237,8 @@ rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_ba
      ("the path through the mean removed", "-scale * dbeta / M", "0 * dbeta"),
      ("the path through the variance removed", "-scale * rstd * dgamma / M", "0 * dgamma"),
      ("the last, shorter row of lanes lost",
-      "in prange((x.size + lanes - 1) // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row",
-      "in prange(x.size // lanes):\n        _fetch(y_at, row, lanes)\n        values, results = x[row"),
+      "in prange((x.size + lanes - 1) // lanes):\n        fetch_ahead(y_at, row, lanes)\n        values, results = x[row",
+      "in prange(x.size // lanes):\n        fetch_ahead(y_at, row, lanes)\n        values, results = x[row"),
      ("the residual forgotten", "_plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])",
       "affine(values[j], mean[j], scale[j], shift[j])"))
 rows("kernels/cpu/batch_norm.py", "tests/kernels/test_cpu_batch_norm.py::test_nan_and_infinity_are_not_lost_in_the_relu",

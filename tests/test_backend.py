@@ -31,6 +31,13 @@ def test_float32_arrays_of_cupy_get_the_kernels_for_cuda(dtype, name):
         assert backend.ops(FromCupy(dtype)) is backend.kernels("reference")
 
 
+def test_bfloat16_is_for_cuda_alone():
+    import ml_dtypes
+    assert backend.ops(FromCupy(ml_dtypes.bfloat16)) is backend.kernels("cuda")
+    assert backend.ops(np.zeros(1, ml_dtypes.bfloat16)) is backend.kernels("reference")
+    assert backend.ops(FromCupy(ml_dtypes.float8_e4m3)) is backend.kernels("reference")
+
+
 def test_use_kernels_holds_inside_the_block_and_in_this_thread_only():
     x, elsewhere = np.zeros(1, np.float32), []
     with sn.use_kernels("reference"):

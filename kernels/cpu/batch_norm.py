@@ -12,18 +12,8 @@ from numba import prange
 from numpy import float32
 
 from . import memory
-from .column_sums import affine, gradient_sums, moments, repeated
-from .compile import behaved, exact_helper, helper, light_kernel
-from .tile import fetch_to_write
-
-AHEAD = 2                                        # long rows
-
-
-@helper
-def _fetch(y_at, row, lanes):
-    """Asks for the lines of a row that is written soon, which writing waits for otherwise, where no cache holds the map."""
-    for byte in range(0, 4 * lanes, 64):
-        fetch_to_write(y_at + 4 * (row + AHEAD) * lanes + byte)
+from .column_sums import affine, fetch_ahead, gradient_sums, moments, repeated
+from .compile import behaved, exact_helper, light_kernel
 
 
 @light_kernel
@@ -31,7 +21,7 @@ def _apply(x, mean, scale, shift, limit, y):
     """y = z = (x - mean) scale + shift, or 0 where z is below the limit.  x, y flat; the constants (lanes,)."""
     lanes, limit, y_at = mean.size, float32(limit), y.ctypes.data
     for row in prange((x.size + lanes - 1) // lanes):
-        _fetch(y_at, row, lanes)
+        fetch_ahead(y_at, row, lanes)
         values, results = x[row * lanes:(row + 1) * lanes], y[row * lanes:(row + 1) * lanes]
         for j in range(values.size):
             z = affine(values[j], mean[j], scale[j], shift[j])
@@ -50,7 +40,7 @@ def _apply_and_add(x, residual, mean, scale, shift, limit, y):
     lanes, limit, y_at = mean.size, float32(limit), y.ctypes.data
     for row in prange((x.size + lanes - 1) // lanes):
         at = row * lanes
-        _fetch(y_at, row, lanes)
+        fetch_ahead(y_at, row, lanes)
         values, others, results = x[at:at + lanes], residual[at:at + lanes], y[at:at + lanes]
         for j in range(values.size):
             z = _plus(affine(values[j], mean[j], scale[j], shift[j]), others[j])
@@ -63,7 +53,7 @@ def _apply_backward(dy, x, mean, scale, shift, limit, slope, constant, dx):
     lanes, limit, dx_at = mean.size, float32(limit), dx.ctypes.data
     for row in prange((x.size + lanes - 1) // lanes):
         at = row * lanes
-        _fetch(dx_at, row, lanes)
+        fetch_ahead(dx_at, row, lanes)
         gradients, values, results = dy[at:at + lanes], x[at:at + lanes], dx[at:at + lanes]
         for j in range(values.size):
             z = affine(values[j], mean[j], scale[j], shift[j])

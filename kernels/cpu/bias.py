@@ -5,7 +5,7 @@ from numpy import float32, uint64
 
 from . import memory, threads
 from .chwn import as_chwn, contiguous, is_chwn, swapped
-from .column_sums import LANES, long_rows
+from .column_sums import LANES, fetch_ahead, long_rows
 from .compile import behaved, helper, light_kernel
 from .exponential import tanh
 
@@ -36,7 +36,7 @@ def _add_gradients(dy, y, activation, dz, first, count, block):
 @light_kernel
 def _sums(dy, y, activation, dz, rows, blocks, totals):
     """totals[part] = Σ dz of the long rows of each part; dy, y, dz flat, blocks (parts, lanes) is scratch."""
-    parts, lanes = totals.shape
+    (parts, lanes), dz_at = totals.shape, dz.ctypes.data
     for part in prange(parts):
         total, block = totals[part], blocks[part]
         last = (part + 1) * rows // parts
@@ -46,6 +46,8 @@ def _sums(dy, y, activation, dz, rows, blocks, totals):
             for j in range(lanes):
                 block[j] = 0
             for row in range(first, min(first + BLOCK, last)):
+                if activation != NONE:
+                    fetch_ahead(dz_at, row, lanes)
                 # The last long row may be a short one.
                 _add_gradients(dy, y, activation, dz, row * lanes, min(lanes, dy.size - row * lanes), block)
             for j in range(lanes):

@@ -12,10 +12,12 @@ from numpy import float32, uint64
 
 from . import memory, threads
 from .compile import exact_helper, helper, light_kernel
+from .tile import fetch_to_write
 
 LANES = 512
 RUN = 32                                         # long rows that are summed in float32
 AT_ONCE = 4                                      # of them at a time, so that the sums are read and written less often
+AHEAD = 2                                        # long rows
 
 
 def long_rows(size, C):
@@ -35,6 +37,13 @@ def repeated(*constants):
 def affine(x, mean, scale, shift):
     """(x - mean) scale + shift, rounded alike wherever it stands: what decides a ReLU's side is the same everywhere."""
     return (x - mean) * scale + shift
+
+
+@helper
+def fetch_ahead(y_at, row, lanes):
+    """Asks for the lines of a row of y that is written soon, which writing waits for otherwise, where no cache holds y."""
+    for byte in range(0, 4 * lanes, 64):
+        fetch_to_write(y_at + 4 * (row + AHEAD) * lanes + byte)
 
 
 @helper

@@ -1,36 +1,38 @@
-"""Memory for kernels' outputs, recycled: a block returns to a free list when the last array that sees it dies.
+"""Memory for kernels' outputs, recycled: a block is free again when the last array that sees it dies.
 
-Fresh memory costs a page fault every 4 KB, and a training step asks for the same sizes again and again. The list
-hardly raises the process above its own peak: live + free bytes stay within the largest live sum there has been and SLACK.
+Fresh memory costs a page fault every 4 KB, and a training step asks for the same sizes again and again. So a dead block
+waits for the next who wants its size. When more than SLACK wait, they are joined with their free neighbours, and a size
+that nobody waits with is cut from the smallest free piece that holds it. All blocks lie in one range of addresses, of
+which the system gives memory only to what has been written; so a network keeps hardly more than its arrays need at once.
 """
+import contextlib
 import ctypes
+import mmap
+import os
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from functools import lru_cache
 from math import prod
 
 import numpy
 
 SMALLEST = 32 * 1024                             # below, the system's allocator faults seldom and is faster
-SLACK = 64 * 2**20                               # so that a small network keeps a block of each size it needs
-ALIGNMENT = 64                                   # a cache line, and the widest vector
+SLACK = 16 * 2**20                               # a small network finds a block of each size it needs waiting
 
 _lock = threading.RLock()                        # reentrant: a collection inside it may run somebody's kernel
 _returned = deque()                              # buffers of dead blocks; appending needs no lock
-_free = OrderedDict()                            # bytes -> buffers, the size not wanted for longest first
-_live = _free_total = _peak = 0
+_waiting = {}                                    # bytes -> buffers
+_regions = []
+_live = _waiting_total = _peak = 0
 
 
 class _Buffer:
-    """Memory of `size` bytes at an aligned address."""
+    """Memory of `size` bytes at an address of a region."""
 
-    __slots__ = "size", "memory", "address"
+    __slots__ = "size", "address", "region"
 
-    def __init__(self, size):
-        self.size = size
-        self.memory = numpy.empty(size + ALIGNMENT, numpy.uint8)
-        start = self.memory.__array_interface__["data"][0]
-        self.address = start + -start % ALIGNMENT
+    def __init__(self, size, address, region):
+        self.size, self.address, self.region = size, address, region
 
 
 class _Block:
@@ -45,6 +47,49 @@ class _Block:
 @lru_cache(maxsize=None)
 def _block_type(size):
     return type("_Block", (_Block, ctypes.c_ubyte * size), {})
+
+
+class _Region:
+    """A range of addresses, of at least `size` bytes. It is unmapped when nobody knows it or a buffer of it any more."""
+
+    def __init__(self, size):
+        self.memory = _mapped(size)
+        if hasattr(mmap, "MADV_HUGEPAGE"):       # 2 MB at a fault
+            with contextlib.suppress(OSError):   # a kernel without them
+                self.memory.madvise(mmap.MADV_HUGEPAGE)
+        self.start = self.top = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))      # top: above it, untouched
+        self.pieces = [(self.start, len(self.memory))]             # free ones, (address, bytes), by address
+        self.given_up = False
+
+    def cut(self, piece, size):
+        """A buffer of `size` bytes from the beginning of a piece."""
+        address, available = piece
+        index = self.pieces.index(piece)
+        self.pieces[index:index + 1] = [(address + size, available - size)] if available > size else []
+        self.top = max(self.top, address + size)
+        return _Buffer(size, address, self)
+
+    def join(self, buffer):
+        """The buffer becomes a piece, one with the pieces next to it."""
+        start, end, kept = buffer.address, buffer.address + buffer.size, []
+        for address, size in self.pieces:
+            if address + size == start:
+                start = address
+            elif address == end:
+                end = address + size
+            else:
+                kept.append((address, size))
+        self.pieces = sorted([*kept, (start, end - start)])
+
+    def untouched(self, address, size):
+        """Gives the system back the memory of whole pages; the addresses stay."""
+        first = -(-(address - self.start) // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = (address + size - self.start) // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first and hasattr(self.memory, "madvise"):
+            self.memory.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def free_bytes(self):
+        return sum(min(address + size, self.top) - address for address, size in self.pieces if address < self.top)
 
 
 def empty(shape, dtype=numpy.float32):
@@ -67,51 +112,87 @@ def zeros(shape, dtype=numpy.float32):
 
 
 def _size_class(size):
-    """`size` rounded up to one of eight sizes in each power of two, at most 1/8 more, so that like sizes share."""
-    step = 1 << (size.bit_length() - 4)
+    """`size` rounded up to one of 32 sizes in each power of two, at most 1/32 more, so that like sizes share; also a
+    multiple of a cache line, 64 bytes."""
+    step = 1 << (size.bit_length() - 6)
     return -(-size // step) * step
 
 
 def _take(size):
-    """A buffer of `size` bytes: a free one, or a new one after dropping as many free ones as the peak demands."""
-    global _live, _free_total, _peak
+    """A buffer of `size` bytes: one that waits, or a new one."""
+    global _live, _waiting_total, _peak
     with _lock:
         if _returned:
             _collect()
-        live = _live + size
-        peak = live if live > _peak else _peak
-        buffers = _free.get(size)
+        buffers = _waiting.get(size)
         if buffers:
             buffer = buffers.pop()
-            _free_total -= size
-            _free.move_to_end(size)
+            _waiting_total -= size
         else:
-            while live + _free_total > peak + SLACK:
-                _drop_oldest()
-            buffer = _Buffer(size)               # a MemoryError here leaves the sums as they were
-        _live, _peak = live, peak
+            if _waiting_total > SLACK:
+                _join()
+            buffer = _cut(size)                  # a MemoryError here leaves the sums as they were
+        _live += size
+        _peak = max(_peak, _live)
         return buffer
 
 
+def _cut(size):
+    """A buffer from the smallest piece that holds it, the first of those; where there is none, from a new region."""
+    fitting = [(piece[1], piece[0], region) for region in _regions for piece in region.pieces if piece[1] >= size]
+    if not fitting and _waiting:
+        _join()
+        return _cut(size)
+    if not fitting:
+        _regions.append(_Region(size))
+        return _cut(size)
+    available, address, region = min(fitting, key=lambda found: found[:2])
+    return region.cut((address, available), size)
+
+
 def _collect():
-    """Moves the blocks that have died to the free list."""
-    global _live, _free_total
+    """The blocks that have died wait from now on; what is left of a region given up goes back to the system."""
+    global _live, _waiting_total
     while _returned:
         buffer = _returned.popleft()
         _live -= buffer.size
-        _free_total += buffer.size
-        _free.setdefault(buffer.size, []).append(buffer)
+        if buffer.region.given_up:
+            buffer.region.untouched(buffer.address, buffer.size)
+        else:
+            _waiting_total += buffer.size
+            _waiting.setdefault(buffer.size, []).append(buffer)
 
 
-def _drop_oldest():
-    """Gives one buffer back to the system, of the size nobody has wanted for longest."""
-    global _free_total
-    size, buffers = next(iter(_free.items()))
-    if buffers:
-        buffers.pop()
-        _free_total -= size
-    if not buffers:
-        del _free[size]
+def _join():
+    """Nobody waits any longer: all are pieces of their regions."""
+    global _waiting_total
+    for buffers in _waiting.values():
+        for buffer in buffers:
+            buffer.region.join(buffer)
+    _waiting.clear()
+    _waiting_total = 0
+
+
+def _mapped(size):
+    """Addresses without memory yet: as many as half the machine has memory for, which costs nothing; fewer, but at least
+    `size`, where the system does not allow that or would set memory aside for them."""
+    private = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+    wanted = max(size, SLACK if os.name == "nt" else _reserve())
+    while True:
+        try:
+            return mmap.mmap(-1, wanted, **private)
+        except (OSError, ValueError, OverflowError):
+            if wanted == size:
+                raise MemoryError(f"no {size:,} bytes for the result of a kernel; use a smaller batch or image") from None
+            wanted = max(size, wanted // 2 // mmap.PAGESIZE * mmap.PAGESIZE)
+
+
+def _reserve():
+    """Half of the machine's memory, or an eighth of the addresses that `ulimit -v` leaves this process."""
+    import resource
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    half = os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE // 2
+    return half if limit == resource.RLIM_INFINITY else min(half, limit // 8 // mmap.PAGESIZE * mmap.PAGESIZE)
 
 
 def live_bytes():
@@ -122,10 +203,10 @@ def live_bytes():
 
 
 def free_bytes():
-    """Bytes of blocks waiting to be used again."""
+    """Bytes that have been used and wait to be used again."""
     with _lock:
         _collect()
-        return _free_total
+        return _waiting_total + sum(region.free_bytes() for region in _regions)
 
 
 def peak_bytes():
@@ -135,9 +216,14 @@ def peak_bytes():
 
 
 def clear():
-    """Gives all free blocks back to the system, and lets the peak start from what is live."""
-    global _free_total, _peak
+    """Gives all that is free back to the system, and lets the peak start from what is live."""
+    global _peak
     with _lock:
         _collect()
-        _free.clear()
-        _free_total, _peak = 0, _live
+        _join()
+        for region in _regions:
+            region.given_up = True               # what still lives there goes when it dies
+            for address, size in region.pieces:
+                region.untouched(address, min(address + size, region.top) - address)
+        _regions.clear()
+        _peak = _live

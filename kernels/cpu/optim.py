@@ -94,7 +94,7 @@ _layouts = OrderedDict()                         # ids of arrays -> weak referen
 
 def _layout(columns):
     """(parameters, arrays) the arrays' addresses, and (tasks, 3) parameter, first element, number of elements; looked up
-    once as long as the arrays are the same, for that takes longer than most updates."""
+    once as long as the arrays are the same, for that takes longer than most updates. Gradients are others in every step."""
     arrays = [array for column in columns for array in column]
     key = tuple(map(id, arrays))
     references, addresses, tasks = _layouts.get(key, ((), None, None))
@@ -113,7 +113,10 @@ def _run(update, value, grad, states, *constants):
     """The update of all parameters; a state is None, or as value: an array, or a list of them."""
     values, grads, *states = [x if isinstance(x, list) or x is None else [x] for x in (value, grad, *states)]
     grads = [behaved(grad) for grad in grads]
-    update(*_layout([values, grads, *[values if state is None else state for state in states]]), *constants)
+    addresses, tasks = _layout([values, values, *[values if state is None else state for state in states]])
+    addresses = addresses.copy()
+    addresses[:, 1] = [grad.ctypes.data for grad in grads]
+    update(addresses, tasks, *constants)
 
 
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):

@@ -39,8 +39,8 @@ def gemm(turn_a, turn_b, m, n, k, a, a_type, a_rows, b, b_type, b_rows, c, c_typ
 @functools.cache
 def _function(name):
     """From the library that CuPy has loaded: a search in its extension module goes on in what that one needs."""
-    from cupy_backends.cuda.libs import cublas
-    function = getattr(ctypes.CDLL(cublas.__file__), name)
+    from cupy import cuda
+    function = getattr(ctypes.CDLL(cuda.cublas.__file__), name)
     function.argtypes, function.restype = [_TYPES[letter] for letter in _ARGUMENTS[name]], ctypes.c_int
     return function
 

@@ -90,13 +90,14 @@ class _Place:
 
     def __init__(self, number, memory):
         self.number, self.value = number, None
-        self.kind = "float" if isinstance(number(), float) else "int"
-        self.array = memory.view(numpy.float32) if self.kind == "float" else memory
+        is_float = isinstance(number(), float)
+        self.kernel = "write_float" if is_float else "write_int"
+        self.array = memory.view(numpy.float32) if is_float else memory
 
     def write(self):
         value = self.number()
         if value != self.value:
-            launch("graph", f"write_{self.kind}", (1,), (1,), place=self.array, value=value)
+            launch("graph", self.kernel, (1,), (1,), place=self.array, value=value)
             self.value = value
 
 

@@ -129,10 +129,9 @@ class DepthwiseConv2D(Layer):
 
         def backward(dy, need_dx=True):
             dy = activation_backward(dy)
-            if self.use_bias and self.bias.trainable:
-                self.bias.add_grad(ops(dy).bias_backward(dy))
-            if x is not None:
-                self.weight.add_grad(ops(dy).depthwise_conv2d_backward_weights(dy, x, w.shape, *window))
+            add_gradients(
+                self, None if x is None else ops(dy).depthwise_conv2d_backward_weights(dy, x, w.shape, *window),
+                ops(dy).bias_backward(dy) if self.use_bias and self.bias.trainable else None)
             return ops(dy).depthwise_conv2d_backward_data(dy, w, shape, *window) if need_dx else None
         return y, backward
 

@@ -11,6 +11,7 @@ from scratchnet.backend import ops, runs_on_cuda
 from scratchnet.layers.activation import activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import image_shape, positive
+from scratchnet.layers.parameter import add_gradients
 
 
 class BatchNorm(Layer):
@@ -52,8 +53,7 @@ class BatchNorm(Layer):
             run = ops(dy).batch_norm_backward if training else ops(dy).batch_norm_inference_backward
             dy = dy if activation_backward is None else activation_backward(dy)
             dx, dgamma, dbeta = run(dy, x, gamma, beta, mean, var, self.epsilon, masks)
-            self.weight.add_grad(dgamma)
-            self.bias.add_grad(dbeta)
+            add_gradients(self, dgamma, dbeta)
             return dx
         return y, backward
 

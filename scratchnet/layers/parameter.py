@@ -6,7 +6,7 @@ from scratchnet.backend import lasting, ops
 
 
 class Parameter:
-    """`value` and `grad`, both written in place by the engine, so that their addresses never change.
+    """`value`, written in place by the engine, so that its address never changes, and `grad`.
 
     grad is None until a backward has added to it, and again after the optimiser's step. Assigning `value` checks the
     shape and drops the gradient, which belonged to the old value. `version` counts the changes of value: a backward
@@ -15,8 +15,7 @@ class Parameter:
 
     def __init__(self, value, trainable=True):
         self._value = value
-        self._grad = None
-        self._has_grad = False
+        self._grad, self._has_grad = None, False
         self.trainable = trainable
         self.version = 0
 
@@ -32,8 +31,7 @@ class Parameter:
         if type(new) is type(self._value) and new.dtype == self._value.dtype:
             self._value[...] = new
         else:                                     # another dtype or device (Layer.astype, to_device): a new array
-            self._value = new
-            self._grad = None
+            self._value, self._grad = new, None
         self.clear_grad()
         self.version += 1
 
@@ -47,8 +45,11 @@ class Parameter:
         if new is not None:
             self.add_grad(new)
 
-    def add_grad(self, d):
-        """grad += d, where d is dL/dvalue of one use of the parameter. Without effect where `trainable` is False."""
+    def add_grad(self, d, own=False):
+        """grad += d, where d is dL/dvalue of one use of the parameter. Without effect where `trainable` is False.
+
+        own: the caller gives d away; where it is the first of a step it becomes the gradient, without a copy.
+        """
         if not self.trainable:
             return
         if d.shape != self._value.shape or d.dtype != self._value.dtype:
@@ -56,15 +57,17 @@ class Parameter:
                              f"got {d.dtype} {d.shape}; it has the shape and dtype of the value")
         if self._has_grad:
             ops(d).accumulate(self._grad, d)
-        elif self._grad is None:
-            self._grad = lasting(d.copy())
-        else:
+        elif self._grad is not None:
             self._grad[...] = d
+        else:
+            self._grad = d if own and isinstance(d, np.ndarray) and d.flags.c_contiguous else lasting(d.copy())
         self._has_grad = True
 
     def clear_grad(self):
-        """Forget the gradient; its memory is kept for the next one."""
+        """Forget the gradient. A GPU's keeps its memory for the next one: a recorded step has built in where it is."""
         self._has_grad = False
+        if isinstance(self._grad, np.ndarray):
+            self._grad = None
 
     def __repr__(self):
         state = "with" if self._has_grad else "no"
@@ -72,8 +75,9 @@ class Parameter:
 
 
 def add_gradients(layer, dw, db):
-    """dw to the gradient of the layer's weight and db to that of its bias; None is for a frozen one, or none at all."""
+    """dw, fresh from a kernel, to the gradient of the layer's weight and db to that of its bias; None is for a frozen one,
+    or none at all."""
     if dw is not None:
-        layer.weight.add_grad(dw)
+        layer.weight.add_grad(dw, own=True)
     if db is not None:
-        layer.bias.add_grad(db)
+        layer.bias.add_grad(db, own=True)

@@ -40,11 +40,8 @@ class Rounding:
         y = rounded(rounded(x) @ rounded(w)) + b                       # cuBLAS rounds, then the bias is added
         return rounded(y if activation is None else {"relu": lambda y: np.maximum(y, 0), "tanh": np.tanh}[activation](y))
 
-    def depthwise_conv2d(self, x, w, *rest):
-        return rounded(reference.depthwise_conv2d(rounded(x), rounded(w), *rest))
-
-    def depthwise_conv2d_backward_data(self, dy, w, *rest):
-        return rounded(reference.depthwise_conv2d_backward_data(dy, rounded(w), *rest))
+    def depthwise_conv2d(self, x, w, *rest):                           # it has few weights, which stay float32
+        return rounded(reference.depthwise_conv2d(rounded(x), w, *rest))
 
     def depthwise_conv2d_backward_weights(self, dy, x, *rest):
         return reference.depthwise_conv2d_backward_weights(dy, rounded(x), *rest)
@@ -85,9 +82,9 @@ def test_a_network_is_trained_in_bfloat16_as_float64_with_the_same_roundings_is(
     model, images, labels = on_the_device(name)
     with sn.use_precision("bf16"):
         got = steps(model, images, labels, OPTIMIZERS[name](model.parameters()), 3)
-    print(name, got[0], losses, distances(got[1], gradients))
-    np.testing.assert_allclose(got[0], losses, rtol=0.01)
-    assert max(distances(got[1], gradients)) < 0.02
+    # Nearly always the same number is stored; where float32 sums fall on the other side of a tie the next one is.
+    np.testing.assert_allclose(got[0], losses, rtol=2e-3)
+    assert max(distances(got[1], gradients)) < 2e-3
     for arrays in got[1:3]:
         assert all(array.dtype.name in ("float32", "int64") for array in arrays.values())
 

@@ -9,7 +9,7 @@ import pytest
 from engines import BFLOAT16, FLOAT32, HostEngine, agree, normal
 
 from scratchnet.kernels import cuda, reference
-from scratchnet.kernels.cuda import activation, bias, blas, columns, depthwise, launch, optim
+from scratchnet.kernels.cuda import activation, bias, blas, columns, depthwise, launch, optim, training
 
 KERNELS = [(path.stem, name) for path in sorted(launch.FOLDER.glob("*.cu")) for name in launch._declarations(path.stem)]
 GEOMETRY = (1, 1), ((1, 1), (1, 1)), (1, 1)
@@ -261,6 +261,7 @@ def test_every_declared_kernel_is_launched_somewhere():
 @pytest.mark.parametrize("file, text, value", [
     ("common.cuh", "#define PER_THREAD {}", launch.PER_THREAD), ("columns.cuh", "#define COLUMNS {}", columns.COLUMNS),
     ("columns.cuh", "#define ROWS {}", columns.ROWS), ("optim.cu", "#define CHUNK {} ", optim.CHUNK),
+    ("training.cu", "#define WARPS {} ", training.WARPS),
     ("loss.cu", "__shared__ float shared[{}];", launch.THREADS), ("tile.cuh", "by a block of {} threads", launch.THREADS),
     ("depthwise.cu", "#define PIXELS {}", depthwise.PIXELS),
 ])

@@ -58,13 +58,29 @@ def test_a_state_that_does_not_fit_is_listed_whole_and_changes_nothing():
     assert all(np.array_equal(before[name], array) for name, array in m.state_dict().items())
 
 
-def test_the_engine_writes_values_and_gradients_in_place():
+def test_the_engine_writes_values_in_place():
     m = model()
     train_once(m)
-    addresses = {name: (p.value.ctypes.data, p._grad.ctypes.data) for name, p in m.parameters().items()}
+    addresses = {name: p.value.ctypes.data for name, p in m.parameters().items()}
     train_once(m)
     m.load_state_dict(m.state_dict())
-    assert addresses == {name: (p.value.ctypes.data, p._grad.ctypes.data) for name, p in m.parameters().items()}
+    assert addresses == {name: p.value.ctypes.data for name, p in m.parameters().items()}
+
+
+def test_a_gradient_is_a_copy_unless_it_is_given_away():
+    p = model().parameters()["out.bias"]
+    d, second = np.ones(5, np.float32), np.full(5, 2, np.float32)
+    p.add_grad(d)
+    p.add_grad(second)
+    assert (p.grad == 3).all() and (d == 1).all()
+    p.clear_grad()
+    p.add_grad(d, own=True)
+    assert p.grad is d
+    p.add_grad(second, own=True)
+    assert p.grad is d and (d == 3).all() and (second == 2).all()
+    p.clear_grad()
+    p.add_grad(np.ones(10, np.float32)[::2], own=True)
+    assert p.grad.flags.c_contiguous, "later gradients are added in place"
 
 
 def test_assigning_a_value_drops_the_gradient_and_keeps_the_shape():
