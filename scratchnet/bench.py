@@ -93,8 +93,8 @@ def contest(args, workload):
 
 
 def set_up(args, workload):
-    """(what errors are measured against or None, {row: its beginning}, {row: its process}): those who can take part have
-    done their first step."""
+    """(what errors are measured against or None, {row: its beginning}, {row: its process}): those who can take part
+    have done their first step."""
     rows, contenders = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         truth = Remote(Truth, workload, f"{folder}/truth")

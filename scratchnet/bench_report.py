@@ -2,8 +2,8 @@
 
 from scratchnet.layer_table import in_bytes
 
-# What a precision explains: of logits a fifth at most was seen in PyTorch (at most 1.4e-6, 2.3e-3, 1.9e-2 of LeNet-5, VGG-16 and
-# ResNet-50). Of gradients in deep networks it is more, and PyTorch's own error in the same run, twice, is the measure.
+# What a precision explains: of logits a fifth of it, at most, was seen in PyTorch (1.4e-6, 2.3e-3 and 1.9e-2, of LeNet-5,
+# VGG-16 and ResNet-50). Of gradients in deep networks it is more; PyTorch's error in the same run, twice, is the measure.
 ENOUGH = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-1}
 TWICE = 2
 HALF = 0.5                  # of the gradient: an error that hides nearly all others
@@ -26,7 +26,7 @@ def show(result):
         if on_gpu:
             first, last = result["ceiling_first_and_last_copy_gbytes"]
             print(f"a copy, read and written: {result['ceiling_copy_gbytes']:,.0f} GB/s ({first:,.0f} before, "
-                  f"{last:,.0f} at the end); an image moves {in_bytes(round(result['bytes_per_image']))}, layer by layer")
+                  f"{last:,.0f} at the end); an image moves {in_bytes(round(result['bytes_per_image']))}")
         print("error: " + (result["compared"] or "not compared: float64 on the reference kernels takes minutes, and "
                            "PyTorch is not here to do it"))
         print("memory: " + ("the most that the engine's allocator held of the device's" if on_gpu else

@@ -89,7 +89,7 @@ def _cells(result, rows):
 
 
 def gpu_table(results):
-    """Markdown of results on a GPU: for each machine and day a paragraph and a table, of each workload the last result."""
+    """The same of results on a GPU, whose machine says its driver, and whose workload its precision."""
     groups = {}
     for result in results:
         key = result["date"], to_json(result["machine"])

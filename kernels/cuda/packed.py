@@ -1,5 +1,5 @@
-"""Convolutions and dense layers for inference: in bfloat16, weights are rounded once and not at every call; what follows
-a product, bias, residual and ReLU, is one launch.
+"""Convolutions and dense layers for inference: in bfloat16, weights are rounded once and not at every call; what
+follows a product, bias, residual and ReLU, is one launch.
 
 Called from several threads at once: two may round the same weights, to the same numbers.
 """

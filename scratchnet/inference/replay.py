@@ -8,12 +8,13 @@ GRAPHS = 8                                       # kept at once; each holds the 
 
 
 class Replays:
-    """y = replays(images) is run(images), in one launch where that has been run on a GPU before for images of this shape,
-    in this precision. Several threads may call it; what it returns is the caller's."""
+    """y = replays(images) is run(images), in one launch where that has been run on a GPU before for images of this
+    shape, in this precision. Several threads may call it; what it returns is the caller's."""
 
     def __init__(self, run, steps):
         self.run, self.lock = run, threading.Lock()
-        self.ran, self.graphs, self.done = {}, {}, None      # events behind first runs; graphs; the event behind a replay
+        self.ran, self.graphs = {}, {}           # events behind the first runs, and graphs
+        self.done = None                         # the event behind the last replay
         # A layer of the user's own may do on the host what a graph knows nothing of.
         self.fits = all(type(step.layer).__module__.partition(".")[0] == "scratchnet" for step in steps)
 

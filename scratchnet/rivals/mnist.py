@@ -1,5 +1,5 @@
-"""LeNet-5 on MNIST as users of scratchnet and of eager PyTorch train it, with images on the host: what `--mode epoch` and
-`--mode accuracy` of bench time."""
+"""LeNet-5 on MNIST as users of scratchnet and of eager PyTorch train it, with images on the host: what `bench` times in
+its modes epoch and accuracy."""
 
 import dataclasses
 import time

@@ -8,6 +8,9 @@ from scratchnet.rivals import meters
 from scratchnet.rivals.workload import LR, MOMENTUM
 
 
+recorded = []               # functions that give the graphs that there are, each of which has a memory pool of its own
+
+
 def engine(workload):
     from scratchnet.kernels.cpu import threads
     threads.set_threads(workload.threads)
@@ -27,6 +30,7 @@ def on_the_device(model, images, labels):
 def _inference(model, images, labels, precision):
     with sn.use_precision(precision):
         infer = sn.for_inference(model)
+    recorded.append(infer._replays.graphs.values)
 
     def step():
         with sn.use_precision(precision):
@@ -44,7 +48,10 @@ def _training(model, images, labels, precision):
             first.update({name: backend.to_host(p.grad, copy=True) for name, p in model.parameters().items()})
         optimizer.step()
         return loss, logits
-    fastest = _replayed(run, model, optimizer, len(images)) if backend.is_cupy(images) else run
+    fastest = run
+    if backend.is_cupy(images):
+        fastest = _replayed(run, model, optimizer, len(images))
+        recorded.append(lambda: [fastest.captured] if getattr(fastest, "captured", None) else [])
 
     def step():
         with sn.use_precision(precision):
@@ -61,7 +68,7 @@ def _replayed(run, model, optimizer, batch):
 
 
 def meter():
-    """Of CuPy: events on its stream, and what its pool holds. What cuBLAS takes for itself is not in it."""
+    """Of CuPy: events on its stream, and what its pool and those of graphs hold. What cuBLAS takes itself is not in it."""
     import cupy
 
     pool = cupy.get_default_memory_pool()
@@ -74,4 +81,7 @@ def meter():
         end.record()
         end.synchronize()
         return cupy.cuda.get_elapsed_time(start, end) / 1e3
-    return meters.OnGPU(seconds_of, pool.free_all_blocks, pool.total_bytes)
+
+    def reserved():
+        return pool.total_bytes() + sum(graph.pool.total_bytes() for graphs in recorded for graph in graphs())
+    return meters.OnGPU(seconds_of, pool.free_all_blocks, reserved)

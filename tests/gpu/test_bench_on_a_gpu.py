@@ -1,7 +1,9 @@
-"""bench --device cuda on stand-ins: in one process, our kernels on the host, PyTorch on the CPU, events by the clock. What
-a device alone can say, its times, its memory, and whether torch.compile works there, is not tested."""
+"""bench --device cuda on stand-ins: in one process, our kernels on the host, PyTorch on the CPU, events by the clock.
+What a device alone can say, its times, its memory, and whether torch.compile works there, is not tested."""
 
+import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -62,6 +64,7 @@ def bench_here(torch, cupy, monkeypatch, tmp_path):
     monkeypatch.setattr(bench_ceilings, "COPIED", 1000)
     monkeypatch.setattr(bench_ceilings, "SIDE", 16)
     monkeypatch.setattr(bench, "REST", 0)
+    monkeypatch.setattr(ours, "recorded", [])
     monkeypatch.setattr(contest, "WARM_UP", 0.001)
     for user in (bench, bench_mnist):
         monkeypatch.setattr(user, "Remote", Here)
@@ -86,6 +89,9 @@ def test_a_run_has_rows_errors_ceilings_and_a_table(precision, mode, bench_here,
     assert result["precision"] == precision and result["gpu"] == "NumPy in disguise"
     assert "in float64" in result["compared"]
     assert result["machine"]["gpu driver"] == "580.1" and len(result["date"]) == 10
+    assert (rows["scratchnet"]["peak_bytes"], len(ours.recorded)) == (3_000_000, 1)
+    graph, = ours.recorded[0]()                  # the step was recorded, and its replays were timed
+    assert graph.pool
     limit = {"float32": 1e-5, "tf32": 1e-2, "bf16": 1e-1}[precision]
     for row in rows.values():
         assert 0 <= row["error"] < limit and row["ratio"] > 0 and row["peak_bytes"] == 3_000_000
@@ -173,6 +179,14 @@ def test_a_turn_on_a_device_is_long_enough_and_gives_its_memory_back():
     assert len(freed) == 2 and meter.peak_bytes() == (9, 9)
     meter.forget_peak()
     assert meter.peak_bytes() == (1, 1)
+
+
+def test_our_memory_is_that_of_the_pool_and_of_every_graph(monkeypatch):
+    def pool(size):
+        return types.SimpleNamespace(total_bytes=lambda: size, free_all_blocks=None)
+    monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(get_default_memory_pool=lambda: pool(100)))
+    monkeypatch.setattr(ours, "recorded", [lambda: [types.SimpleNamespace(pool=pool(20))], lambda: []])
+    assert ours.meter().peak_bytes() == (120, 120)
 
 
 def test_what_moves_of_a_network_layer_by_layer():
