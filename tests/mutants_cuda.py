@@ -32,11 +32,15 @@ rows("kernels/cuda/columns.cuh", f"{POINTWISE}::test_a_bias_gradient_alone_and_b
      ("a part ends a row early", "(blockIdx.y + 1) * rows, M)", "(blockIdx.y + 1) * rows, M - 1)"))
 rows("kernels/cuda/batch_norm.cu", BATCH_NORM,
      ("moments are joined without their counts", "distance * distance * a.count * share", "distance * distance * share"),
-     ("the mean has no gradient", "g - mean_g - (x[i]", "g - (x[i]"))
+     ("the mean has no gradient", "g - mean_g[j] - (here.at[j]", "g - (here.at[j]"),
+     ("moments are overwritten while they are read", "__syncthreads();                             // before the next",
+      "// before the next"),
+     ("the second column has the first one's shift", "shift[j] = beta[c + j];\n        scale[j]",
+      "shift[j] = beta[c];\n        scale[j]"))
 rows("kernels/cuda/batch_norm.cu",
      f"{POINTWISE}::test_a_variance_far_below_the_square_of_the_mean_keeps_its_digits",
-     ("squares are not taken from the first number", "first = x[(long long)start * C + c]",
-      "first = 0.0f * x[(long long)start * C + c]"))
+     ("squares are not taken from the first number", "first = several(x + (long long)start * C + c)",
+      "first = Several{}"))
 rows("kernels/cuda/max_pool.cu", f"{WINDOWS}::test_max_pool_and_its_gradient",
      ("the last of equal maxima wins", "value > most ||", "value >= most ||"))
 rows("kernels/cuda/avg_pool.cu", f"{WINDOWS}::test_average_pool_and_its_gradient",

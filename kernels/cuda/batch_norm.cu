@@ -1,8 +1,18 @@
 // Batch normalisation of x (M, C) by columns, Ioffe & Szegedy 2015: the statistics in one pass over x, y in a second,
 // and backward in two. What stands behind it, a residual that is added and a ReLU, goes along and costs no pass of its
-// own.
+// own. All of it waits for memory, so a thread has WIDTH neighbouring columns and fetches their numbers at once.
 #include "common.cuh"
 #include "columns.cuh"
+#ifndef WIDTH
+#define WIDTH 1                                  // or 2 or 4, which divides C; batch_norm.py chooses
+#endif
+
+struct alignas(WIDTH * sizeof(real)) Several { real at[WIDTH]; };
+
+__device__ inline Several several(const real* x) { return *reinterpret_cast<const Several*>(x); }
+
+#define FOR_WIDTH(j) _Pragma("unroll") for (int j = 0; j < WIDTH; j++)
+#define OWN_COLUMN ((blockIdx.x * COLUMNS + threadIdx.x) * WIDTH)
 
 // Count, mean and sum of squared distances from the mean of some numbers.
 struct Moments { float count, mean, squares; };
@@ -20,6 +30,7 @@ __device__ inline Moments joined_rows(Moments (&shared)[ROWS][COLUMNS], Moments 
     Moments all = {0.0f, 0.0f, 0.0f};
     if (threadIdx.y == 0)
         for (int row = 0; row < ROWS; row++) all = joined(all, shared[row][threadIdx.x]);
+    __syncthreads();                             // before the next moments are written there
     return all;
 }
 
@@ -27,24 +38,33 @@ __device__ inline Moments joined_rows(Moments (&shared)[ROWS][COLUMNS], Moments 
 extern "C" __global__ void batch_norm_moments(const real* __restrict__ x, float* __restrict__ means,
                                               float* __restrict__ squares, int M, int C, int rows) {
     __shared__ Moments shared[ROWS][COLUMNS];
-    int c = blockIdx.x * COLUMNS + threadIdx.x, start = blockIdx.y * rows + threadIdx.y;
-    Moments mine = {0.0f, 0.0f, 0.0f};
+    int c = OWN_COLUMN, start = blockIdx.y * rows + threadIdx.y;
+    float count = 0.0f, sum[WIDTH] = {}, sum_of_squares[WIDTH] = {};
+    Several first = {};
     if (c < C && start < min((int)(blockIdx.y + 1) * rows, M)) {
-        float first = x[(long long)start * C + c], count = 0.0f, sum = 0.0f, sum_of_squares = 0.0f;
+        first = several(x + (long long)start * C + c);
         FOR_EACH_ROW(row, M, rows) {
-            float d = x[(long long)row * C + c] - first;
-            count += 1.0f, sum += d, sum_of_squares += d * d;
+            Several here = several(x + (long long)row * C + c);
+            count += 1.0f;
+            FOR_WIDTH(j) {
+                float d = here.at[j] - first.at[j];
+                sum[j] += d, sum_of_squares[j] += d * d;
+            }
         }
-        mine = {count, first + sum / count, fmaxf(sum_of_squares - sum * (sum / count), 0.0f)};
     }
-    mine = joined_rows(shared, mine);
-    if (c < C && threadIdx.y == 0) {
-        means[blockIdx.y * C + c] = mine.mean;
-        squares[blockIdx.y * C + c] = mine.squares;
+    FOR_WIDTH(j) {
+        Moments mine = {0.0f, 0.0f, 0.0f};
+        if (count > 0.0f)
+            mine = {count, first.at[j] + sum[j] / count, fmaxf(sum_of_squares[j] - sum[j] * (sum[j] / count), 0.0f)};
+        mine = joined_rows(shared, mine);
+        if (c < C && threadIdx.y == 0) {
+            means[blockIdx.y * C + c + j] = mine.mean;
+            squares[blockIdx.y * C + c + j] = mine.squares;
+        }
     }
 }
 
-// mean, var (C,) of all the parts; var is biased, squares / M
+// mean, var (C,) of all the parts; var is biased, squares / M.  A thread a column
 extern "C" __global__ void batch_norm_join(const float* __restrict__ means, const float* __restrict__ squares,
                                            float* __restrict__ mean, float* __restrict__ var, int parts, int M, int C,
                                            int rows) {
@@ -77,14 +97,22 @@ extern "C" __global__ void batch_norm_apply(const real* __restrict__ x, const re
                                             const float* __restrict__ gamma, const float* __restrict__ beta,
                                             const float* __restrict__ mean, const float* __restrict__ var,
                                             real* __restrict__ y, int M, int C, int rows, float epsilon, int relu) {
-    int c = blockIdx.x * COLUMNS + threadIdx.x;
+    int c = OWN_COLUMN;
     if (c >= C) return;
-    float mu = mean[c], scale = gamma[c] * reciprocal_deviation(var[c], epsilon), shift = beta[c];
+    float mu[WIDTH], scale[WIDTH], shift[WIDTH];
+    FOR_WIDTH(j) {
+        mu[j] = mean[c + j], shift[j] = beta[c + j];
+        scale[j] = gamma[c + j] * reciprocal_deviation(var[c + j], epsilon);
+    }
     FOR_EACH_ROW(row, M, rows) {
         long long i = (long long)row * C + c;
-        float z = normalised(x[i], mu, scale, shift);
-        if (residual) z += residual[i];
-        y[i] = relu && z < 0.0f ? 0.0f : z;
+        Several here = several(x + i), added = residual ? several(residual + i) : Several{};
+        FOR_WIDTH(j) {
+            float z = normalised(here.at[j], mu[j], scale[j], shift[j]);
+            if (residual) z += added.at[j];
+            here.at[j] = relu && z < 0.0f ? 0.0f : z;
+        }
+        *reinterpret_cast<Several*>(y + i) = here;
     }
 }
 
@@ -95,22 +123,28 @@ extern "C" __global__ void batch_norm_gradients(const real* __restrict__ dy, con
                                                 float* __restrict__ sums, int M, int C, int rows, float epsilon,
                                                 int relu) {
     __shared__ float shared[ROWS][COLUMNS];
-    int c = blockIdx.x * COLUMNS + threadIdx.x;
-    float constants = 0.0f, products = 0.0f, rstd = 0.0f;
+    int c = OWN_COLUMN;
+    float constants[WIDTH] = {}, products[WIDTH] = {}, rstd[WIDTH], mu[WIDTH], scale[WIDTH], shift[WIDTH];
     if (c < C) {
-        rstd = reciprocal_deviation(var[c], epsilon);
-        float mu = mean[c], scale = gamma[c] * rstd, shift = beta[c];
+        FOR_WIDTH(j) {
+            rstd[j] = reciprocal_deviation(var[c + j], epsilon);
+            mu[j] = mean[c + j], scale[j] = gamma[c + j] * rstd[j], shift[j] = beta[c + j];
+        }
         FOR_EACH_ROW(row, M, rows) {
             long long i = (long long)row * C + c;
-            float g = relu && normalised(x[i], mu, scale, shift) <= 0.0f ? 0.0f : dy[i];
-            constants += g, products += g * (x[i] - mu);
+            Several here = several(x + i), d = several(dy + i);
+            FOR_WIDTH(j) {
+                float g = relu && normalised(here.at[j], mu[j], scale[j], shift[j]) <= 0.0f ? 0.0f : d.at[j];
+                constants[j] += g, products[j] += g * (here.at[j] - mu[j]);
+            }
         }
     }
-    constants = sum_of_rows(shared, constants);
-    products = sum_of_rows(shared, products);
-    if (c < C && threadIdx.y == 0) {
-        sums[2 * blockIdx.y * C + c] = constants;
-        sums[(2 * blockIdx.y + 1) * C + c] = products * rstd;
+    FOR_WIDTH(j) {
+        float constant = sum_of_rows(shared, constants[j]), product = sum_of_rows(shared, products[j]);
+        if (c < C && threadIdx.y == 0) {
+            sums[2 * blockIdx.y * C + c + j] = constant;
+            sums[(2 * blockIdx.y + 1) * C + c + j] = product * rstd[j];
+        }
     }
 }
 
@@ -121,13 +155,21 @@ extern "C" __global__ void batch_norm_input_gradient(const real* __restrict__ dy
                                                      const float* __restrict__ dgamma, const float* __restrict__ dbeta,
                                                      real* __restrict__ dx, int M, int C, int rows, float epsilon,
                                                      int relu, int training) {
-    int c = blockIdx.x * COLUMNS + threadIdx.x;
+    int c = OWN_COLUMN;
     if (c >= C) return;
-    float rstd = reciprocal_deviation(var[c], epsilon), mu = mean[c], scale = gamma[c] * rstd, shift = beta[c];
-    float mean_g = training ? dbeta[c] / M : 0.0f, slope = training ? dgamma[c] / M * rstd : 0.0f;
+    float mu[WIDTH], scale[WIDTH], shift[WIDTH], mean_g[WIDTH], slope[WIDTH];
+    FOR_WIDTH(j) {
+        float rstd = reciprocal_deviation(var[c + j], epsilon);
+        mu[j] = mean[c + j], scale[j] = gamma[c + j] * rstd, shift[j] = beta[c + j];
+        mean_g[j] = training ? dbeta[c + j] / M : 0.0f, slope[j] = training ? dgamma[c + j] / M * rstd : 0.0f;
+    }
     FOR_EACH_ROW(row, M, rows) {
         long long i = (long long)row * C + c;
-        float g = relu && normalised(x[i], mu, scale, shift) <= 0.0f ? 0.0f : dy[i];
-        dx[i] = scale * (g - mean_g - (x[i] - mu) * slope);
+        Several here = several(x + i), d = several(dy + i);
+        FOR_WIDTH(j) {
+            float g = relu && normalised(here.at[j], mu[j], scale[j], shift[j]) <= 0.0f ? 0.0f : d.at[j];
+            here.at[j] = scale[j] * (g - mean_g[j] - (here.at[j] - mu[j]) * slope[j]);
+        }
+        *reinterpret_cast<Several*>(dx + i) = here;
     }
 }

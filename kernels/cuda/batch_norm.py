@@ -4,9 +4,12 @@ x (..., C); gamma, beta, mean, var (C,); M = the number of elements each channel
 """
 import math
 
-from .columns import BLOCK, parts, together
+from . import launch as launching
 from .cast import cast
-from .launch import array, empty, launch, real
+from .columns import BLOCK, COLUMNS, parts, together
+from .launch import array, blocks, empty, launch, real
+
+BYTES = 8                                        # that a thread fetches at once, at most
 
 
 def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
@@ -14,10 +17,10 @@ def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
     x = real("batch_norm", "x", x)
     M, C = _size(x)
     residual, of_channels = _residual("batch_norm", residual, x), _of_channels("batch_norm", C, gamma=gamma, beta=beta)
-    grid, rows = parts(M, C)
+    grid, rows, width = _shares(x)
     means, squares, mean, var = empty((grid[1], C)), empty((grid[1], C)), empty((C,)), empty((C,))
-    launch("batch_norm", "batch_norm_moments", grid, BLOCK, x=x, means=means, squares=squares, M=M, C=C, rows=rows)
-    launch("batch_norm", "batch_norm_join", grid[:1], BLOCK, means=means, squares=squares, mean=mean, var=var,
+    launch("batch_norm", "batch_norm_moments", grid, BLOCK, width, x=x, means=means, squares=squares, M=M, C=C, rows=rows)
+    launch("batch_norm", "batch_norm_join", (blocks(C, COLUMNS),), BLOCK, means=means, squares=squares, mean=mean, var=var,
            parts=grid[1], M=M, C=C, rows=rows)
     return _apply(x, epsilon, residual, relu, mean=mean, var=var, **of_channels), mean, var
 
@@ -41,8 +44,8 @@ def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=F
 
 def _apply(x, epsilon, residual, relu, **of_channels):
     M, C = _size(x)
-    (grid, rows), y = parts(M, C), empty(x.shape, x.dtype)
-    launch("batch_norm", "batch_norm_apply", grid, BLOCK, x=x, residual=residual, y=y, M=M, C=C, rows=rows,
+    (grid, rows, width), y = _shares(x, *[residual] * (residual is not None)), empty(x.shape, x.dtype)
+    launch("batch_norm", "batch_norm_apply", grid, BLOCK, width, x=x, residual=residual, y=y, M=M, C=C, rows=rows,
            epsilon=epsilon, relu=int(relu), **of_channels)
     return y
 
@@ -51,19 +54,29 @@ def _backward(operation, dy, x, gamma, beta, mean, var, epsilon, relu, training)
     x = real(operation, "x", x)
     dy, dx = array(operation, "dy", dy, x.shape, x.dtype), empty(x.shape, x.dtype)
     M, C = _size(x)
-    grid, rows = parts(M, C)
+    grid, rows, width = _shares(x, dy)
     sums = empty((grid[1], 2 * C))
     given = {"dy": dy, "x": x, "M": M, "C": C, "rows": rows, "epsilon": epsilon, "relu": int(relu),
              **_of_channels(operation, C, gamma=gamma, beta=beta, mean=mean, var=var)}
-    launch("batch_norm", "batch_norm_gradients", grid, BLOCK, sums=sums, **given)
+    launch("batch_norm", "batch_norm_gradients", grid, BLOCK, width, sums=sums, **given)
     dbeta, dgamma = together(sums).reshape(2, C)
-    launch("batch_norm", "batch_norm_input_gradient", grid, BLOCK, dgamma=dgamma, dbeta=dbeta, dx=dx,
+    launch("batch_norm", "batch_norm_input_gradient", grid, BLOCK, width, dgamma=dgamma, dbeta=dbeta, dx=dx,
            training=int(training), **given)
     return dx, dgamma, dbeta
 
 
 def _size(x):
     return math.prod(x.shape[:-1]), x.shape[-1]
+
+
+def _shares(x, *others):
+    """(grid, rows, macros): as many columns a thread as BYTES hold, where that leaves none of a warp's threads idle."""
+    (M, C), width = _size(x), BYTES // x.dtype.itemsize
+    while width > 1 and (C % (width * COLUMNS) or any(
+            launching.device.address(array) % (width * array.dtype.itemsize) for array in (x, *others))):
+        width //= 2
+    (_, down), rows = parts(M, C)
+    return (blocks(C, COLUMNS * width), down), rows, (("WIDTH", width),)
 
 
 def _of_channels(operation, C, **arrays):

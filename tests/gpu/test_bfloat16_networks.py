@@ -123,7 +123,7 @@ def test_on_the_cpu_bf16_changes_nothing():
 
 def test_a_bfloat16_array_of_numpy_is_refused_with_what_to_do():
     model, images, _ = made("LeNet-5")
-    with pytest.raises(TypeError, match=r"bfloat16, which arrays on a GPU may be but NumPy's may not; write x.astype\('float32'\)"):
+    with pytest.raises(TypeError, match="bfloat16, which arrays on a GPU may be but NumPy's may not; write x.astype"):
         model(images.astype(launch.bfloat16()))
 
 

@@ -8,7 +8,7 @@ from scratchnet.kernels import cuda, reference
 
 # Less than a block, just over one, several blocks and a bit; rows of few and of many channels.
 SHAPES = [(1, 1), (37, 71), (3, 5, 7, 11), (1030, 3)]
-CHANNELS = [(6, 1), (67, 33), (5, 9, 7, 40), (700, 3), (40, 300)]
+CHANNELS = [(6, 1), (67, 33), (5, 9, 7, 40), (700, 3), (40, 300), (70, 128)]
 
 
 def check(engine, name, *arguments, terms=1):

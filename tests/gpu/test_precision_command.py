@@ -45,8 +45,9 @@ def test_a_precision_that_the_cpu_does_not_have_is_refused_with_what_to_do(name,
     (main, argv), asked = COMMANDS[name], [] if device is None else ["--device", device]
     assert main.main([*argv, *BF16, *asked]) == 2
     why = "" if device == "cpu" else " (no such luck)"
-    assert capsys.readouterr().err == (f"scratchnet {name}: --precision bf16: expected a GPU, got the CPU{why}, which computes "
-                                       "in float32; take --device cuda where there is one, or leave --precision out\n")
+    assert capsys.readouterr().err == (
+        f"scratchnet {name}: --precision bf16: expected a GPU, got the CPU{why}, which computes in float32; take --device "
+        "cuda where there is one, or leave --precision out\n")
 
 
 def test_an_unknown_precision_is_refused_with_those_that_there_are(photos, capsys):

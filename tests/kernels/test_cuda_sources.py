@@ -22,6 +22,16 @@ def test_every_cuda_source_compiles(source, bf16, architecture, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+@pytest.mark.parametrize("bf16, width", [(0, 2), (1, 2), (1, 4)])
+def test_batch_norm_of_several_columns_a_thread_compiles_and_keeps_its_sums_in_registers(bf16, width, tmp_path):
+    done = subprocess.run(["nvcc", "-cubin", "-arch=sm_90", "-Werror", "all-warnings", "-Xptxas", "-v", f"-DBF16={bf16}",
+                           f"-DWIDTH={width}", "-o", str(tmp_path / "kernel.cubin"),
+                           str(Path(probe.__file__).with_name("batch_norm.cu"))], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == 5, done.stderr
+
+
 def test_there_is_a_cuda_source():
     assert "probe.cu" in [source.name for source in SOURCES]
 
