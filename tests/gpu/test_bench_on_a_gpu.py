@@ -18,13 +18,15 @@ SHORT = ["lenet5", "--device", "cuda", "--batch", "2", "--rounds", "2", "--secon
 
 
 class Here:
-    """contest.Remote in this process."""
+    """contest.Remote in this process; as in one of its own, no precision is in force but the one it asks for."""
 
     def __init__(self, make, *arguments):
-        self.made = make(*arguments)
+        with sn.use_precision("float32"):
+            self.made = make(*arguments)
 
     def call(self, method, *arguments):
-        return getattr(self.made, method)(*arguments)
+        with sn.use_precision("float32"):
+            return getattr(self.made, method)(*arguments)
 
     def close(self):
         """There is no process."""
