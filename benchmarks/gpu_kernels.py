@@ -203,7 +203,7 @@ def updates(cupy, torch, bandwidth, report, arrays=160, size=160_000):
         other.grad = torch.from_dlpack(mine)
     sgd = torch.optim.SGD(theirs, lr=1e-9, momentum=0.9, fused=True)
     adam = torch.optim.Adam(theirs, lr=1e-9, fused=True)
-    clock = Clock([4] * arrays)                  # as sn.fit has it: gradients are read once more, whether they are finite
+    clock = Clock([4] * arrays)                  # as sn.fit has it: gradients are read twice, first for what is not finite
     clock.lr = 1e-9
     for what, run, other, moved in (
             ("SGD with momentum", lambda: cuda.sgd(value, grad, first, clock, 0.9, False, 0.0), sgd.step, 6),

@@ -2,8 +2,8 @@
 
 from scratchnet.layer_table import in_bytes
 
-# What a precision explains: of logits a fifth of it, at most, was seen in PyTorch (1.4e-6, 2.3e-3 and 1.9e-2, of LeNet-5,
-# VGG-16 and ResNet-50). Of gradients in deep networks it is more; PyTorch's error in the same run, twice, is the measure.
+# What a precision explains: of logits a fifth of it, at most, was seen in PyTorch (1.4e-6, 2.3e-3 and 1.9e-2, of
+# LeNet-5, VGG-16 and ResNet-50). Of gradients in deep networks it is more; there twice PyTorch's error is the measure.
 ENOUGH = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-1}
 TWICE = 2
 HALF = 0.5                  # of the gradient: an error that hides nearly all others

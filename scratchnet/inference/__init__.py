@@ -30,8 +30,8 @@ def for_inference(model):
     Batch norms are folded into the convolution or dense layer before them, sums of residuals and ReLUs done by it, its
     weights packed once. Any number of threads may call it at once; what it returns is the caller's. It is a copy:
     the model may be trained on, or deleted, without effect on it. On a GPU, images of a shape that it has seen before
-    are one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the same,
-    run there; sn.watch sees nothing of it.
+    are one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the
+    same, run there; sn.watch sees nothing of it.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"for_inference: expected a Layer, got {type(model).__name__}")

@@ -68,7 +68,7 @@ def _replayed(run, model, optimizer, batch):
 
 
 def meter():
-    """Of CuPy: events on its stream, and what its pool and those of graphs hold. What cuBLAS takes itself is not in it."""
+    """Of CuPy: events on its stream, and what its pool and those of graphs hold. What cuBLAS takes is not in it."""
     import cupy
 
     pool = cupy.get_default_memory_pool()
