@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
-# All that a lent GPU is to say about kernels/cuda, in one command of at most ten minutes: do the tests pass there, is
-# compute-sanitizer content, and how fast is each kernel. Logs go to $OUT (default: a folder gpu_first_run here).
+# What a lent GPU is to say about scratchnet, in three commands of at most ten minutes each:
 #
-#     bash benchmarks/gpu_first_run.sh
+#     bash benchmarks/gpu_first_run.sh kernels       # do the tests pass there, is compute-sanitizer content, each kernel's speed
+#     bash benchmarks/gpu_first_run.sh training      # ResNet-50 in bf16 beside PyTorch; LeNet-5's epoch, and its way to 99%
+#     bash benchmarks/gpu_first_run.sh inference     # ResNet-50 in TF32 beside PyTorch; ResNet-50 and VGG-16 for inference
 #
-# Leaves the card's settings alone. A part that fails or runs out of time does not keep the others from running.
+# In each, what is worth most comes first. Logs and gpu.jsonl, which belongs into benchmarks/, go to $OUT (default: a folder
+# gpu_first_run here). A part that fails or runs out of its time does not keep the others from running. The card's settings
+# are left alone. MNIST is looked for in $SCRATCHNET_DATA; without it the epoch is timed on the package's digits, which its
+# line says, and the way to 99% not at all.
+#
+# The seconds are limits. Guessed, for a machine whose caches are empty: the first use of a kernel compiles it, 1 to 3 s for
+# each of some forty; importing PyTorch takes 5 to 10 s, in each of bench's processes; torch.compile one to two minutes for
+# ResNet-50, its second mode half of that.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-gpu_first_run}
@@ -18,21 +26,43 @@ part() {                                         # NAME SECONDS COMMAND...
   printf '\n=== %s\n' "$name"
   timeout -k 5 "$limit" "$@" > "$out/$name.log" 2>&1
   local code=$?
-  tail -n "${lines:-6}" "$out/$name.log"
+  tail -n "${lines:-8}" "$out/$name.log"
   summary+=("$name: exit $code, $((SECONDS - started)) s")
 }
 
 sanitized() { part "sanitizer_$1" "$2" compute-sanitizer --tool "$1" --error-exitcode 9 --launch-timeout 60 \
-  python3 -m pytest -q -p no:cacheprovider -m gpu "${@:3}"; }
+  python3 -m pytest -q -p no:cacheprovider -m gpu tests/gpu/test_cuda_pointwise.py tests/gpu/test_cuda_windows.py; }
 
-kernels="tests/gpu/test_cuda_pointwise.py tests/gpu/test_cuda_windows.py"
+bench() { lines=16 part "$1" "$2" python3 -m scratchnet.bench "${@:3}" --device cuda --save "$out/gpu.jsonl"; }
+
 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem --format=csv
-lines=20 part info 60 python3 -m scratchnet.info --device cuda
-part tests 150 python3 -m pytest -q -p no:cacheprovider -m gpu tests/gpu
-lines=60 part kernels 150 python3 benchmarks/gpu_kernels.py --out "$out/gpu_kernels.jsonl"
-sanitized memcheck 90 $kernels
-sanitized racecheck 90 $kernels
-sanitized synccheck 40 $kernels
+case ${1:-kernels} in
+kernels)                                         # results there are full of NaN before, which does what initcheck would
+  lines=25 part info 40 python3 -m scratchnet.info --device cuda
+  part tests 200 python3 -m pytest -q -p no:cacheprovider -m gpu tests/gpu
+  lines=90 part kernels 140 python3 benchmarks/gpu_kernels.py --out "$out/gpu_kernels.jsonl"
+  sanitized memcheck 90
+  sanitized racecheck 70
+  sanitized synccheck 30
+  ;;
+training)
+  if [ -n "${SCRATCHNET_DATA:-}" ]; then digits=(); else digits=(--sample); fi
+  bench resnet50_bf16 390 resnet50 --batch 256 --precision bf16 --rounds 5
+  bench lenet5_epoch 70 lenet5 --mode epoch --batch 64 --rounds 5 "${digits[@]}"
+  bench lenet5_accuracy 110 lenet5 --mode accuracy --batch 64 --rounds 3
+  ;;
+inference)
+  bench resnet50_tf32 310 resnet50 --batch 128 --precision tf32 --rounds 5
+  for workload in "resnet50 64" "resnet50 1" "vgg16 64" "vgg16 1"; do
+    set -- $workload
+    bench "$1_inference_$2" 68 "$1" --mode inference --batch "$2" --precision tf32 --eager --rounds 5
+  done
+  ;;
+*)
+  echo "gpu_first_run.sh: expected kernels, training or inference, got $1" >&2
+  exit 2
+  ;;
+esac
 
 printf '\n=== summary\n'
 printf '%s\n' "${summary[@]}"

@@ -2,29 +2,32 @@
 
     python benchmarks/gpu_kernels.py [--out FILE.jsonl] [--batch N]
 
-Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's before a time counts. A share
-says how much of what the device can do is used: of the bandwidth of a copy, counting once every array that must be read
-or written, or of the rate of a large matrix product. The last lines are whole training steps, by the clock.
+Times are device events, medians of 20 after a warm-up; results are compared with PyTorch's before a time counts. A
+share says how much of what the device can do is used: of the bandwidth of a copy, counting once every array that must be
+read or written, or of the rate of a large matrix product. Whole networks are `python -m scratchnet.bench`'s.
 """
 
 import argparse
 import json
 import statistics
 import sys
-import time
+import traceback
 from pathlib import Path
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import scratchnet as sn  # noqa: E402
 from scratchnet import backend  # noqa: E402
 from scratchnet.kernels import cuda  # noqa: E402
+from scratchnet.kernels.cuda.cast import cast  # noqa: E402
+from scratchnet.kernels.cuda.launch import FLOAT32, bfloat16  # noqa: E402
+from scratchnet.kernels.cuda.optim import Clock  # noqa: E402
+from scratchnet.kernels.cuda.precision import precision, product  # noqa: E402
 
 # ResNet-50's convolutions: size of the image, C, F, window, stride
 CONVOLUTIONS = [(224, 3, 64, 7, 2), (56, 64, 64, 1, 1), (56, 64, 64, 3, 1), (56, 128, 128, 3, 2), (28, 128, 128, 3, 1),
                 (28, 512, 128, 1, 1), (56, 256, 512, 1, 2), (14, 256, 256, 3, 1), (7, 512, 512, 3, 1)]
-TOLERANCES = {"float32": 1e-5, "tf32": 1e-3}     # ‖ours - PyTorch's‖ / ‖PyTorch's‖
+DENSE = [(2048, 1000), (25088, 4096)]            # ResNet-50's, and VGG-16's first
+TOLERANCES = {"float32": 1e-5, "tf32": 1e-3, "bf16": 1e-2}     # ‖ours - PyTorch's‖ / ‖PyTorch's‖
 
 
 def milliseconds(cupy, run, repeats=20):
@@ -61,9 +64,18 @@ class Report:
             self.file.flush()
 
 
-def difference(cupy, torch, ours, theirs):
-    theirs = cupy.from_dlpack(theirs.detach().contiguous())
-    return float(cupy.linalg.norm(ours - theirs) / cupy.linalg.norm(theirs))
+def difference(cupy, ours, theirs):
+    """‖ours - theirs‖ / ‖theirs‖ of a CuPy array and a PyTorch tensor, in float32."""
+    theirs = cupy.from_dlpack(theirs.detach().float().contiguous())
+    return float(cupy.linalg.norm(cast(ours, FLOAT32) - theirs) / cupy.linalg.norm(theirs))
+
+
+def drawn(cupy, torch, seed, *shape):
+    """Normal numbers in the precision in force, as (CuPy array, PyTorch tensor)."""
+    x = cupy.random.default_rng(seed).standard_normal(shape, dtype="float32")
+    if precision.name == "bf16":
+        return cast(x, bfloat16()), torch.from_dlpack(x).bfloat16()
+    return x, torch.from_dlpack(x)
 
 
 def bandwidth_of_a_copy(cupy, report):
@@ -76,10 +88,10 @@ def bandwidth_of_a_copy(cupy, report):
     return bandwidth
 
 
-def rate_of_a_product(cupy, report, n=8192):
+def rate_of_a_product(cupy, torch, report, n=8192):
     """TFLOP/s of cuBLAS in the precision in force."""
-    a, b = cupy.random.default_rng(0).standard_normal((2, n, n), dtype="float32")
-    ms = milliseconds(cupy, lambda: cuda.dense(a, b, None))
+    (a, _), (b, _) = drawn(cupy, torch, 0, n, n), drawn(cupy, torch, 1, n, n)
+    ms = milliseconds(cupy, lambda: product(a, b))
     rate = 2 * n**3 / ms / 1e9
     report.line(f"product of {n} x {n}", ms, share=(rate, rate, "TFLOP/s"))
     return rate
@@ -87,26 +99,31 @@ def rate_of_a_product(cupy, report, n=8192):
 
 def streams(cupy, torch, batch, bandwidth, report):
     """What only moves memory: `arrays` times the size of x must be read or written."""
-    rng = cupy.random.default_rng(1)
-    x, dy = (rng.standard_normal((batch, 56, 56, 256), dtype="float32") for _ in range(2))
-    gamma, beta = rng.standard_normal(256, dtype="float32"), rng.standard_normal(256, dtype="float32")
+    F = torch.nn.functional
+    (x, tx), (dy, tdy) = (drawn(cupy, torch, seed, batch, 56, 56, 256) for seed in (1, 2))
+    gamma, beta = (cupy.random.default_rng(seed).standard_normal(256, dtype="float32") for seed in (3, 4))
+    tgamma, tbeta = torch.from_dlpack(gamma), torch.from_dlpack(beta)
     y, mean, var = cuda.batch_norm(x, gamma, beta, 1e-5, None, True)
-    tx, tdy, tgamma, tbeta = (torch.from_dlpack(array) for array in (x, dy, gamma, beta))
     nchw = tx.permute(0, 3, 1, 2)
-    flat = torch.nn.functional.batch_norm(nchw, None, None, tgamma, tbeta, True, 0.1, 1e-5).relu().permute(0, 2, 3, 1)
-    report.line("batch norm + ReLU + add, forward", milliseconds(cupy, lambda: cuda.batch_norm(x, gamma, beta, 1e-5, dy, True)),
-                milliseconds(cupy, lambda: (torch.nn.functional.batch_norm(nchw, None, None, tgamma, tbeta, True, 0.1, 1e-5)
-                                            + tdy.permute(0, 3, 1, 2)).relu()), error=difference(cupy, torch, y, flat))
+
+    def normed():
+        return F.batch_norm(nchw, None, None, tgamma, tbeta, True, 0.1, 1e-5)
+    report.line("batch norm + ReLU + add, forward",
+                milliseconds(cupy, lambda: cuda.batch_norm(x, gamma, beta, 1e-5, dy, True)),
+                milliseconds(cupy, lambda: (normed() + tdy.permute(0, 3, 1, 2)).relu()),
+                error=difference(cupy, y, normed().relu().permute(0, 2, 3, 1)))
     for what, run, arrays in (
             ("  statistics, then apply + ReLU", lambda: cuda.batch_norm(x, gamma, beta, 1e-5, None, True), 3),
-            ("  apply + ReLU + add alone", lambda: cuda.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, dy, True), 3),
+            ("  apply + ReLU + add alone",
+             lambda: cuda.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, dy, True), 3),
             ("  backward with ReLU", lambda: cuda.batch_norm_backward(dy, x, gamma, beta, mean, var, 1e-5, True), 5),
             ("ReLU", lambda: cuda.relu(x, 0.0, None, 0.0), 2),
             ("ReLU backward", lambda: cuda.relu_backward(dy, x, 0.0, None, 0.0), 3),
             ("add", lambda: cuda.add(x, dy, 1.0), 3),
             ("bias gradient", lambda: cuda.bias_backward(dy), 1),
-            ("dropout", lambda: cuda.dropout(x, 0.5, 1, 2, 3), 2.25),
-            ("max pool 3x3, strides 2", lambda: cuda.max_pool2d(x, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), False), 1.5),
+            ("dropout", lambda: cuda.dropout(x, 0.5, 1, 2, 3), 2 + 1 / x.itemsize),
+            ("max pool 3x3, strides 2", lambda: cuda.max_pool2d(x, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), False),
+             1.25 + 1 / x.itemsize),
             ("global average pool", lambda: cuda.global_avg_pool2d(x), 1)):
         ms = milliseconds(cupy, run)
         report.line(what, ms, share=(arrays * x.nbytes / ms / 1e6, bandwidth, "GB/s"))
@@ -115,88 +132,101 @@ def streams(cupy, torch, batch, bandwidth, report):
 def convolution(cupy, torch, batch, case, rate, report):
     """The three passes of one convolution."""
     size, C, F, window, stride = case
-    rng, side = cupy.random.default_rng(2), window // 2
-    x = rng.standard_normal((batch, size, size, C), dtype="float32")
-    w = rng.standard_normal((window, window, C, F), dtype="float32")
+    side = window // 2
+    x, tx = drawn(cupy, torch, 2, batch, size, size, C)
+    w = cupy.random.default_rng(3).standard_normal((window, window, C, F), dtype="float32")
     rest = (stride, stride), ((side, side), (side, side)), (1, 1), 1
     y = cuda.conv2d(x, w, None, *rest)
-    dy = rng.standard_normal(y.shape, dtype="float32")
-    tx, tdy = (torch.from_dlpack(array).permute(0, 3, 1, 2) for array in (x, dy))
-    tw = torch.from_dlpack(w).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    dy, tdy = drawn(cupy, torch, 4, *y.shape)
+    tx, tdy = tx.permute(0, 3, 1, 2), tdy.permute(0, 3, 1, 2)
+    tw = torch.from_dlpack(w).to(tx.dtype).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
 
     def theirs(*mask):
-        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0], 1,
-                                                   mask)
+        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [stride] * 2, [side] * 2, [1, 1], False, [0, 0],
+                                                   1, mask)
     flops = 2 * y.size * C * window**2
-    for what, run, other, turn in (
-            ("forward", lambda: cuda.conv2d(x, w, None, *rest),
-             lambda: torch.nn.functional.conv2d(tx, tw, None, stride, side), (0, 2, 3, 1)),
-            ("data", lambda: cuda.conv2d_backward_data(dy, w, x.shape, *rest), lambda: theirs(True, False, False)[0],
-             (0, 2, 3, 1)),
-            ("weights", lambda: cuda.conv2d_backward_weights(dy, x, w.shape, *rest), lambda: theirs(False, True, False)[1],
-             (2, 3, 1, 0))):
-        error = difference(cupy, torch, run(), other().permute(*turn))
-        ms, their_ms = milliseconds(cupy, run), milliseconds(cupy, other)
-        report.line(f"{window}x{window}/{stride} {C} -> {F} at {size}, {what}", ms, their_ms,
-                    (flops / ms / 1e9, rate, "TFLOP/s"), error)
+    compare(cupy, report, f"{window}x{window}/{stride} {C} -> {F} at {size}", (
+        ("forward", lambda: cuda.conv2d(x, w, None, *rest),
+         lambda: torch.nn.functional.conv2d(tx, tw, None, stride, side), (0, 2, 3, 1)),
+        ("data", lambda: cuda.conv2d_backward_data(dy, w, x.shape, *rest), lambda: theirs(True, False, False)[0],
+         (0, 2, 3, 1)),
+        ("weights", lambda: cuda.conv2d_backward_weights(dy, x, w.shape, *rest), lambda: theirs(False, True, False)[1],
+         (2, 3, 1, 0))), lambda ms: (flops / ms / 1e9, rate, "TFLOP/s"))
 
 
-def step(name, batch, shape, classes):
-    """run() is one training step of a network of ours on the device."""
-    model = sn.to_device(sn.models.create(name), "cuda")
-    optimizer = sn.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    rng = np.random.default_rng(0)
-    images = backend.array_like(next(iter(model.parameters().values())).value, rng.standard_normal((batch, *shape)))
-    labels = backend.array_module(images).asarray(rng.integers(0, classes, batch))
+def depthwise(cupy, torch, batch, bandwidth, report, size=19, C=728):
+    """Xception's most frequent layer, which only moves memory: two images in, or one in and one out."""
+    x, tx = drawn(cupy, torch, 5, batch, size, size, C)
+    dy, tdy = drawn(cupy, torch, 6, batch, size, size, C)
+    w = cupy.random.default_rng(7).standard_normal((3, 3, 1, C), dtype="float32")
+    tx, tdy = tx.permute(0, 3, 1, 2), tdy.permute(0, 3, 1, 2)
+    tw = torch.from_dlpack(w).to(tx.dtype).permute(3, 2, 0, 1).contiguous()
+    window = (1, 1), ((1, 1), (1, 1)), (1, 1)
+
+    def theirs(*mask):
+        return torch.ops.aten.convolution_backward(tdy, tx, tw, None, [1, 1], [1, 1], [1, 1], False, [0, 0], C, mask)
+    compare(cupy, report, f"depthwise 3x3 of {C} at {size}", (
+        ("forward", lambda: cuda.depthwise_conv2d(x, w, None, *window),
+         lambda: torch.nn.functional.conv2d(tx, tw, None, 1, 1, 1, C), (0, 2, 3, 1)),
+        ("data", lambda: cuda.depthwise_conv2d_backward_data(dy, w, x.shape, *window),
+         lambda: theirs(True, False, False)[0], (0, 2, 3, 1)),
+        ("weights", lambda: cuda.depthwise_conv2d_backward_weights(dy, x, w.shape, *window),
+         lambda: theirs(False, True, False)[1], (2, 3, 1, 0))), lambda ms: (2 * x.nbytes / ms / 1e6, bandwidth, "GB/s"))
+
+
+def dense(cupy, torch, batch, IN, OUT, rate, report):
+    (x, tx), (dy, tdy) = drawn(cupy, torch, 8, batch, IN), drawn(cupy, torch, 9, batch, OUT)
+    w = cupy.random.default_rng(10).standard_normal((IN, OUT), dtype="float32")
+    tw = torch.from_dlpack(w).to(tx.dtype)
+    compare(cupy, report, f"dense {IN} -> {OUT}", (
+        ("forward", lambda: cuda.dense(x, w, None), lambda: tx @ tw, (0, 1)),
+        ("data", lambda: cuda.dense_backward_data(dy, w), lambda: tdy @ tw.T, (0, 1)),
+        ("weights", lambda: cuda.dense_backward_weights(dy, x), lambda: tx.T @ tdy, (0, 1))),
+        lambda ms: (2 * batch * IN * OUT / ms / 1e9, rate, "TFLOP/s"))
+
+
+def compare(cupy, report, what, cases, share):
+    """A line for each (name, ours, theirs, how their axes become ours)."""
+    for name, run, other, turn in cases:
+        error = difference(cupy, run(), other().permute(*turn))
+        ms = milliseconds(cupy, run)
+        report.line(f"{what}, {name}", ms, milliseconds(cupy, other), share(ms), error)
+
+
+def updates(cupy, torch, bandwidth, report, arrays=160, size=160_000):
+    """An optimiser's step over as many numbers as ResNet-50 has; PyTorch's fused one beside it."""
+    value, grad, first, second = ([cupy.random.default_rng(seed).standard_normal(size, dtype="float32")
+                                   for _ in range(arrays)] for seed in range(4))
+    second = [abs(array) for array in second]
+    theirs = [torch.from_dlpack(array).clone().requires_grad_() for array in value]
+    for mine, other in zip(grad, theirs):
+        other.grad = torch.from_dlpack(mine)
+    sgd = torch.optim.SGD(theirs, lr=1e-9, momentum=0.9, fused=True)
+    adam = torch.optim.Adam(theirs, lr=1e-9, fused=True)
+    clock = Clock([4] * arrays)                  # as sn.fit has it: gradients are read twice, first for what is not finite
+    clock.lr = 1e-9
+    for what, run, other, moved in (
+            ("SGD with momentum", lambda: cuda.sgd(value, grad, first, clock, 0.9, False, 0.0), sgd.step, 6),
+            ("Adam", lambda: cuda.adam(value, grad, first, second, None, clock, 0.9, 0.999, 1e-8, 0.0), adam.step, 8)):
+        ms = milliseconds(cupy, run)
+        report.line(f"{what}, {arrays} arrays", ms, milliseconds(cupy, other),
+                    (4 * moved * arrays * size / ms / 1e6, bandwidth, "GB/s"))
+
+
+def loss(cupy, torch, batch, report, classes=1000):
+    logits = cupy.random.default_rng(11).standard_normal((batch, classes), dtype="float32")
+    labels = cupy.random.default_rng(12).integers(0, classes, batch)
+    theirs, their_labels = torch.from_dlpack(logits).clone().requires_grad_(), torch.from_dlpack(labels)
+
+    def both():
+        theirs.grad = None
+        torch.nn.functional.cross_entropy(theirs, their_labels).backward()
+        return theirs.grad
 
     def run():
-        _, _, backward = model.loss(images, labels)
-        backward()
-        optimizer.step()
-    return run
-
-
-def their_step(torch, model, batch, shape, classes):
-    model = model.cuda().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    images = torch.randn(batch, shape[2], *shape[:2], device="cuda").contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, classes, (batch,), device="cuda")
-
-    def run():
-        optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-    return run
-
-
-def lenet(torch):
-    from torch import nn
-    return nn.Sequential(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
-                         nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
-
-
-def networks(cupy, torch, torchvision, batch, report):
-    """Whole training steps."""
-    small, large = (32, 32, 1), (224, 224, 3)
-    for what, ours, theirs, steps in (
-            ("LeNet-5, a training step of 64", step("lenet5", 64, small, 10), their_step(torch, lenet(torch), 64, small, 10),
-             200),
-            (f"ResNet-50, a training step of {batch}", step("resnet50", batch, large, 1000),
-             their_step(torch, torchvision.models.resnet50(), batch, large, 1000), 10)):
-        report.line(what, wall(cupy, ours, steps), wall(cupy, theirs, steps))
-    print(f"memory held by CuPy: {cupy.get_default_memory_pool().total_bytes() / 2**30:.1f} GiB")
-
-
-def wall(cupy, run, steps):
-    """Milliseconds a step by the clock, the host's part included: small networks wait for it."""
-    for _ in range(3):
-        run()
-    cupy.cuda.Device().synchronize()
-    start = time.perf_counter()
-    for _ in range(steps):
-        run()
-    cupy.cuda.Device().synchronize()
-    return (time.perf_counter() - start) / steps * 1e3
+        return cuda.softmax_cross_entropy(logits, labels, 0.0)
+    report.line(f"softmax cross-entropy of {classes}, both ways", milliseconds(cupy, run), milliseconds(cupy, both),
+                error=difference(cupy, run()[1], both()))
 
 
 def main():
@@ -209,21 +239,37 @@ def main():
         raise SystemExit(f"no GPU can be used: {words}")
     import cupy
     import torch
-    import torchvision
 
     torch.backends.cudnn.benchmark = True
     report = Report(args.out)
     print(f"{words}, CuPy {cupy.__version__}, PyTorch {torch.__version__}, batch {args.batch}")
-    with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):           # both in one order, one set of events
-        streams(cupy, torch, args.batch, bandwidth_of_a_copy(cupy, report), report)
+    with cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream):     # both in one order, one set of events
+        bandwidth = bandwidth_of_a_copy(cupy, report)
         for report.precision in TOLERANCES:
             print(report.precision)
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = report.precision == "tf32"
             with sn.use_precision(report.precision):
-                rate = rate_of_a_product(cupy, report)
-                for case in CONVOLUTIONS:
-                    convolution(cupy, torch, args.batch, case, rate, report)
-                networks(cupy, torch, torchvision, args.batch, report)
+                parts = [lambda rate, case=case: convolution(cupy, torch, args.batch, case, rate, report)
+                         for case in CONVOLUTIONS]
+                parts += [lambda rate, sizes=sizes: dense(cupy, torch, args.batch, *sizes, rate, report)
+                          for sizes in DENSE]
+                if report.precision != "tf32":                       # what does not multiply matrices knows no TF32
+                    parts += [lambda rate: streams(cupy, torch, args.batch, bandwidth, report),
+                              lambda rate: depthwise(cupy, torch, args.batch, bandwidth, report)]
+                if report.precision == "float32":
+                    parts += [lambda rate: updates(cupy, torch, bandwidth, report),
+                              lambda rate: loss(cupy, torch, args.batch, report)]
+                each_by_itself(cupy, parts, rate_of_a_product(cupy, torch, report))
+
+
+def each_by_itself(cupy, parts, rate):
+    """What fails says so, and the others go on."""
+    for part in parts:
+        try:
+            part(rate)
+        except Exception:
+            traceback.print_exc()
+        cupy.get_default_memory_pool().free_all_blocks()
 
 
 if __name__ == "__main__":

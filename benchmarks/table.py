@@ -1,4 +1,5 @@
-"""Writes the tables of the README's section "Speed" from cpu.jsonl, where `bench --save` keeps what it measured.
+"""Writes the tables of the README's sections "Speed" and "GPU" from cpu.jsonl and gpu.jsonl, where `bench --save` keeps
+what it measured.
 
     python benchmarks/table.py
 """
@@ -15,12 +16,12 @@ BETWEEN = re.compile(r"(?<=<!-- made by benchmarks/table.py -->\n).*?(?=\n<!-- a
 
 
 def written(text):
-    """A README with the tables that the results make."""
-    tables = bench_results.table(bench_results.load(ROOT / bench_results.FILE))
-    text, count = BETWEEN.subn(lambda _: tables, text)
-    if count != 1:
-        raise SystemExit("README.md: expected one place between the two comments of benchmarks/table.py")
-    return text
+    """A README with the tables that the results make: those of the CPU, then those of GPUs."""
+    tables = [bench_results.table(bench_results.load(ROOT / bench_results.FILE)),
+              bench_results.gpu_table(bench_results.load(ROOT / bench_results.GPU_FILE))]
+    if len(BETWEEN.findall(text)) != len(tables):
+        raise SystemExit(f"README.md: expected {len(tables)} places between the two comments of benchmarks/table.py")
+    return BETWEEN.sub(lambda _: tables.pop(0), text)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import os
 import platform
 from pathlib import Path
 
-from scratchnet import cli, info
+from scratchnet import backend, cli, info
 from scratchnet.bench_report import three_digits
 from scratchnet.files import to_json
 from scratchnet.layer_table import in_bytes
 
-FILE = "benchmarks/cpu.jsonl"
-START = "from process start to the first step"
+FILE, GPU_FILE = "benchmarks/cpu.jsonl", "benchmarks/gpu.jsonl"
+SECONDS = {"start": "from process start to the first step", "epoch": "an epoch",
+           "accuracy": "from process start to 99%"}
 ENGINES = ("torch", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx")
 
 
@@ -25,13 +26,22 @@ def check(path):
 
 def save(path, result):
     """Append the result with the day, the machine and the versions of all that took part."""
-    line = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": info.versions(*ENGINES), **result}
+    line = {"date": datetime.date.today().isoformat(), "machine": gpu() if "device" in result else machine(),
+            "versions": info.versions(*ENGINES), **result}
     with open(path, "a", encoding="utf-8") as file:
         file.write(to_json(line) + "\n")
 
 
 def load(path):
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    """The results in the file, none where there is no file."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def gpu():
+    """The device's name, its driver, the versions of CUDA, and the machine it is in."""
+    from scratchnet.kernels.cuda import probe
+    return {"gpu": backend.gpu()[1], **probe.facts(), "processor": _processor_name(), "cores": cli.cores()}
 
 
 def machine():
@@ -66,15 +76,55 @@ def _cells(result, rows):
     ours, eager = rows["scratchnet"], rows.get("torch")
     pytorch = [row for engine, row in rows.items() if engine.partition(" ")[0] == "torch"]
     fastest = min(pytorch, key=lambda row: row["ratio"], default=None)
-    start = result["mode"] == "start"
-    yield f"`{result['model']}` {START if start else result['mode']}, batch {result['batch']}"
+    timed = result["mode"] in SECONDS
+    yield f"`{result['model']}` {SECONDS.get(result['mode'], result['mode'])}, batch {result['batch']}"
     yield _speed(ours)
-    yield "" if start else f"{ours['share_of_ceiling']:.0%} of {result['ceiling_gflops']:.0f} GFLOP/s"
+    yield "" if timed else f"{ours['share_of_ceiling']:.0%} of {result['ceiling_gflops']:.0f} GFLOP/s"
     yield _against(eager)
     yield "" if fastest is None else f"{_against(fastest)}, {fastest['engine'].partition(' ')[2] or 'eager'}"
     for engine in ("onnxruntime", "openvino", "ncnn"):
         yield _against(rows.get(engine))
     peaks = [row and row.get("peak_bytes") for row in (ours, eager)]
+    yield ", ".join(in_bytes(peak) for peak in peaks) if all(peaks) else ""
+
+
+def gpu_table(results):
+    """The same of results on a GPU, whose machine says its driver, and whose workload its precision."""
+    groups = {}
+    for result in results:
+        key = result["date"], to_json(result["machine"])
+        workload = tuple(result[name] for name in ("model", "mode", "batch", "precision"))
+        groups.setdefault(key, {})[workload] = result
+    return "\n\n".join(_gpu_group(list(latest.values())) for latest in groups.values()) or "Not measured yet."
+
+
+def _gpu_group(results):
+    machine, versions = results[-1]["machine"], results[-1]["versions"]
+    facts = ", ".join(value if name == "gpu" else f"{name} {value}" for name, value in machine.items())
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    lines = [f"{facts}; {results[-1]['date']}; {names}:", "",
+             "| workload | precision | scratchnet | of cuBLAS's product | of a copy | PyTorch eager | channels_last | "
+             "its fastest mode | memory, ours and its |", "|" + "---|" * 9]
+    for result in results:
+        rows = {row["engine"]: row for row in result["rows"] if "why" not in row}
+        lines.append("| " + " | ".join(_gpu_cells(result, rows)) + " |")
+    return "\n".join(lines)
+
+
+def _gpu_cells(result, rows):
+    ours = rows["scratchnet"]
+    rivals = [row for row in rows.values() if row is not ours]
+    fastest = min(rivals, key=lambda row: row["ratio"], default=None)
+    of = f" of {result['data']}" if "data" in result else ""
+    yield f"`{result['model']}` {SECONDS.get(result['mode'], result['mode'])}{of}, batch {result['batch']}"
+    yield result["precision"]
+    yield _speed(ours)
+    yield f"{ours['share_of_ceiling']:.0%} of {result['ceiling_gflops'] / 1e3:,.0f} TFLOP/s" if "gflops" in ours else ""
+    yield f"{ours['share_of_copy']:.0%} of {result['ceiling_copy_gbytes']:,.0f} GB/s" if "gflops" in ours else ""
+    yield _against(rows.get("torch"))
+    yield _against(rows.get("torch channels_last"))
+    yield "" if fastest is None else f"{_against(fastest)}, {fastest['engine'].partition(' ')[2] or 'eager'}"
+    peaks = [row and row.get("peak_bytes") for row in (ours, fastest)]
     yield ", ".join(in_bytes(peak) for peak in peaks) if all(peaks) else ""
 
 

@@ -62,28 +62,33 @@ def measure(args, workload):
     taken = {engine: [] for engine in programs}
     for round_ in range(args.rounds + 1):
         for engine, program in programs.items():
-            seconds = first_step(program, workload)
+            seconds, loss = run(program, workload.batch, workload.threads)
+            float(loss)
             if round_:                           # the first filled the caches
                 taken[engine].append(seconds)
+    return result(args, workload, taken, rows)
+
+
+def result(args, workload, taken, rows):
+    """The result as a dict: rows of the seconds `taken` by each engine, round by round, and `rows` of those without."""
     ours = taken["scratchnet"]
-    rows = [{"engine": engine, "seconds": statistics.median(theirs), "lowest": min(theirs), "highest": max(theirs),
-             "ratio": statistics.median(other / mine for mine, other in zip(ours, theirs))}
-            for engine, theirs in taken.items()] + rows
-    return {"model": args.model, "mode": "start", "batch": args.batch, "threads": workload.threads,
-            "rounds": args.rounds, "rows": rows}
+    timed = [{"engine": engine, "seconds": statistics.median(theirs), "lowest": min(theirs), "highest": max(theirs),
+              "ratio": statistics.median(other / mine for mine, other in zip(ours, theirs))}
+             for engine, theirs in taken.items()]
+    return {"model": args.model, "mode": args.mode, "batch": args.batch, "threads": workload.threads,
+            "rounds": args.rounds, "rows": timed + rows}
 
 
-def first_step(program, workload):
-    """Seconds until a fresh Python that runs `program` says what its first loss was."""
+def run(program, *words):
+    """(seconds until a fresh Python that runs `program` with these words says its first line, that line)."""
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)         # a checkout's modules would be compiled in every round
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", program, str(workload.batch), str(workload.threads)],
-                          stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", program, *map(str, words)], stdout=subprocess.PIPE,
+                          env=environment) as process:
         line = process.stdout.readline()
         seconds = time.perf_counter() - started
     if process.returncode:
-        raise RuntimeError("bench: a first step failed; its message stands above")
-    float(line)
-    return seconds
+        raise RuntimeError("bench: a program that was timed failed; its message stands above")
+    return seconds, line

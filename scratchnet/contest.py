@@ -3,12 +3,10 @@
 import importlib
 import multiprocessing
 import signal
-import time
 
 import numpy as np
 
-from scratchnet.rivals import ROWS, Unavailable
-from scratchnet.rivals import peak_memory as memory
+from scratchnet.rivals import ROWS, Unavailable, meters
 from scratchnet.rivals.truth import error
 
 WARM_UP = 0.3               # seconds, one step at least, that nobody counts
@@ -72,27 +70,24 @@ class Contender:
     def __init__(self, row, workload, truth):
         file, mode = ROWS[row]
         module = importlib.import_module(f"scratchnet.rivals.{file}")          # imports the engine
-        self.imported, self.batch = memory.resident(), workload.batch
+        self.batch, self.meter = workload.batch, module.meter() if workload.device == "cuda" else meters.OnCPU()
         self.step, first = module.engine(workload, **mode)
         if not all(np.isfinite(array).all() for array in first.values()):
             raise Unavailable("its first step gave NaN or infinity")
         self.distance = error(first, truth) if truth else None
         del first
         self.turn(WARM_UP)
-        memory.forget_peak()
+        self.meter.forget_peak()
 
     def error(self):
         return self.distance
 
     def turn(self, seconds):
         """Images a second over at least `seconds`."""
-        steps, started = 0, time.perf_counter()
-        while time.perf_counter() - started < seconds:
-            self.step()
-            steps += 1
-        return steps * self.batch / (time.perf_counter() - started)
+        speed = self.batch * self.meter.steps_per_second(self.step, seconds)
+        self.meter.rest()
+        return speed
 
     def peak_bytes(self):
         """(beyond what the import of the engine took, of the whole process) while it ran, or (None, None)."""
-        peak = memory.peak()
-        return (None, None) if peak is None else (peak - self.imported, peak)
+        return self.meter.peak_bytes()

@@ -24,7 +24,7 @@ rows("scratchnet/inference/trace.py", FOLDING,
       "forward = type(layer).__mro__[-3].forward\n"),
      ("main is the shortcut", "self.add(Sum, layer, shortcut, main)", "self.add(Sum, layer, main, shortcut)"))
 rows("scratchnet/inference/steps.py", "tests/test_inference.py",
-     ("packed kernels whatever is asked for", "self.packed is not None and ops(x) is kernels(\"cpu\")",
+     ("packed kernels whatever is asked for", "self.packed is not None and ops(x) is kernels(self.fast)",
       "self.packed is not None"),
      ("operands not compared", "        check_operands(self.layer, x)\n", ""),
      ("statistics of the model itself", "[array.copy() for array in arrays]", "list(arrays)"),
@@ -42,6 +42,13 @@ rows("scratchnet/inference/__init__.py", "tests/test_inference.py",
      ("gradients kept", "        copies[id(parameter._grad)] = None\n", ""),
      ("shapes not compared", "if y.shape != plan.shapes[index]:", "if False:"))
 rows("scratchnet/inference/__init__.py", MEMORY,
-     ("the images returned", "return y.copy() if _share(y, images) else y", "return y"),
+     ("the images returned", "y.copy() if _share(y, images) or", "y.copy() if"),
      ("one arena for all", "arena = plan.borrow() if plan.places", "arena = vars(self).setdefault(\n"
       "            images.shape, plan.borrow()) if plan.places"))
+rows("scratchnet/inference/replay.py", "tests/gpu/test_cuda_inference.py",
+     ("what a graph writes over is returned", "captured(images).copy()", "captured(images)"),
+     ("graphs without end", "            del self.graphs[next(iter(self.graphs))]\n", ""),
+     ("a recording is tried again", "            self.fits = False\n", ""))
+rows("kernels/cuda/packed.py", "tests/gpu/test_cuda_inference.py",
+     ("weights are rounded at every call", "if self.rounded is None:", "if True:"),
+     ("the shift of a residual forgotten", "self.zeros if self.b is None else self.b", "self.zeros"))

@@ -70,7 +70,7 @@ def test_against_eager_pytorch_gradients_are_compared_and_layers_timed(capsys, m
 
 def test_a_mode_that_fails_is_a_row_that_says_why(capsys, monkeypatch):
     pytest.importorskip("torch")
-    compiled = rivals.RIVALS["torch"]._replace(rows={"torch compiled": ("torch_engine", {"compiled": True})})
+    compiled = rivals.RIVALS["torch"]._replace(rows={"torch compiled": ("torch_engine", {"compiled": "default"})})
     monkeypatch.setitem(rivals.RIVALS, "torch", compiled)
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
@@ -113,7 +113,7 @@ def test_a_rival_that_ends_on_the_way_leaves_a_row_that_says_why_and_the_others_
             """Nothing is left of it."""
     monkeypatch.setattr(bench, "Remote", Fake)
     monkeypatch.setattr(bench, "REST", 0)
-    monkeypatch.setattr(bench, "why_not", lambda name, mode: None)
+    monkeypatch.setattr(bench, "why_not", lambda name, mode, device: None)
     assert bench.main([*SHORT, "--json"]) == 0
     rows = {row["engine"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
     assert rows.pop("torch channels_last") == {"engine": "torch channels_last", "why": "its process ended"}
@@ -143,7 +143,12 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     (["lenet5", "--save", "no/such/file"], "--save no/such/file: expected a file in a folder that is there"),
     (["lenet5", "--mode", "start", "--layers"], "--mode start times lenet5 as a whole; leave --layers out"),
     (["resnet50", "--mode", "start"], "--mode start knows lenet5 only, got 'resnet50'"),
-    (["lenet5", "--device", "cuda"], "--device cuda: bench times the kernels for the CPU; leave it out"),
+    (["lenet5", "--device", "cuda", "--layers"], "--layers times the CPU; on a GPU there are --mode accuracy and"),
+    (["lenet5", "--device", "cuda", "--mode", "start"], "--mode start times the CPU; on a GPU there are --mode accuracy"),
+    (["lenet5", "--device", "cpu", "--precision", "tf32"], "--precision tf32: expected a GPU, got the CPU"),
+    (["lenet5", "--mode", "epoch"], "--mode epoch needs MNIST's four files: name their folder with --data-dir or"),
+    (["lenet5", "--mode", "accuracy", "--sample"], "--mode accuracy needs MNIST's four files"),
+    (["vgg16", "--mode", "epoch", "--sample"], "--mode epoch knows lenet5 only, got 'vgg16'"),
 ])
 def test_what_cannot_be_measured_is_a_usage_error(words, message, capsys):
     assert bench.main(words) == 2

@@ -26,7 +26,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
 
     x (N, H, W, C), w (KH, KW, C/groups, F), b (F,) or None -> y (N, OH, OW, F).
     """
-    w = array("conv2d", "w", w, (None,) * 4)
+    w = real("conv2d", "w", w, (None,) * 4)
     KH, KW, CG, F = w.shape
     x = real("conv2d", "x", x, (None, None, None, CG * groups))
     b = None if b is None else array("conv2d", "b", b, (F,))

@@ -1,9 +1,13 @@
 """Is there a GPU that works? Importing CuPy proves nothing, so a kernel is compiled and run."""
 
+import contextlib
 import importlib.metadata
+import re
+import subprocess
 from pathlib import Path
 
 N = 256
+LOADED_DRIVER = Path("/proc/driver/nvidia/version")
 DISTRIBUTIONS = "cupy-cuda12x", "cupy-cuda13x", "cupy"       # each brings the folder cupy
 
 
@@ -28,15 +32,27 @@ def conflict():
 
 
 def facts():
-    """{what: value} about the device that probe() found, and the versions of CUDA."""
+    """{what: value} about the device that probe() found, its driver, and the versions of CUDA."""
     from cupy.cuda import Device, runtime
 
     properties = runtime.getDeviceProperties(Device().id)
     return {"gpu memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
             "gpu multiprocessors": properties["multiProcessorCount"],
             "gpu compute capability": f"{properties['major']}.{properties['minor']}",
+            "gpu driver": driver() or "unknown",
             "cuda of the driver": _version(runtime.driverGetVersion()),
             "cuda of cupy": _version(runtime.runtimeGetVersion())}
+
+
+def driver():
+    """The driver's version, "580.159.04", as Linux or else nvidia-smi knows it; None where neither does."""
+    words = ""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        words = LOADED_DRIVER.read_text(encoding="utf-8") if LOADED_DRIVER.exists() else subprocess.run(
+            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True,
+            timeout=20, check=True).stdout
+    found = re.search(r"\b\d{3,}\.\d+(?:\.\d+)?\b", words)
+    return found and found[0]
 
 
 def _version(number):

@@ -1,15 +1,17 @@
 """for_inference: a model that can only predict, and does it faster.
 
-trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it, arena.py plans its memory.
+trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it; arena.py plans its memory on
+the CPU, replay.py makes one launch of it on a GPU.
 """
 
 import copy
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, kernels, ops
+from scratchnet.backend import array_like, array_module, in_float32, is_cupy, kernels, ops
 from scratchnet.inference.arena import Plan, dying
 from scratchnet.inference.fold import fold
+from scratchnet.inference.replay import Replays
 from scratchnet.inference.steps import Call, Linear
 from scratchnet.inference.trace import Trace
 from scratchnet.layers.base import Layer
@@ -27,8 +29,9 @@ def for_inference(model):
 
     Batch norms are folded into the convolution or dense layer before them, sums of residuals and ReLUs done by it, its
     weights packed once. Any number of threads may call it at once; what it returns is the caller's. It is a copy:
-    the model may be trained on, or deleted, without effect on it. Inside use_kernels("reference") its steps, folded all
-    the same, run there; sn.watch sees nothing of it.
+    the model may be trained on, or deleted, without effect on it. On a GPU, images of a shape that it has seen before
+    are one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the
+    same, run there; sn.watch sees nothing of it.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"for_inference: expected a Layer, got {type(model).__name__}")
@@ -45,6 +48,8 @@ class InferenceModel:
         self._result = trace.result
         self._steps = fold(trace.steps)
         self._deaths = dying(self._steps, trace.result)
+        self._may_be_the_images = not any(
+            step.output == trace.result and not isinstance(step, Call) for step in self._steps)
         self._model, copies = _without_weights(model, [step.layer for step in self._steps if isinstance(step, Call)])
         for step in self._steps:
             step.layer = copies[id(step.layer)]
@@ -54,10 +59,13 @@ class InferenceModel:
             if isinstance(step, Linear):
                 step.finish()
         self._plans = {}
+        self._replays = Replays(self._run, self._steps)
         self.input_shape = model.input_shape
 
     def __call__(self, images):
-        images = check_input(self._model, images)
+        return self._replays(check_input(self._model, images))
+
+    def _run(self, images):
         plan = self._plan(images.shape)
         arena = plan.borrow() if plan.places and ops(images) is kernels("cpu") else None
         arrays = {0: images}
@@ -72,8 +80,8 @@ class InferenceModel:
                 arrays[step.output] = y.copy() if isinstance(step, Call) and _share(y, arena) else y
                 for value in self._deaths[index]:
                     del arrays[value]
-        y = arrays[self._result]
-        return y.copy() if _share(y, images) else y
+        y = in_float32(arrays[self._result])
+        return y.copy() if _share(y, images) or (is_cupy(y) and self._may_be_the_images) else y
 
     def _plan(self, shape):
         plan = self._plans.get(shape)
@@ -104,6 +112,15 @@ class InferenceModel:
 
     def _words(self):
         return f"{self._model.label()} for inference"
+
+    def __deepcopy__(self, memo):
+        """Another one with graphs of its own."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        rest = {name: value for name, value in vars(self).items() if name != "_replays"}
+        vars(copied).update(copy.deepcopy(rest, memo))
+        copied._replays = Replays(copied._run, copied._steps)
+        return copied
 
     def __repr__(self):
         """Its steps, a line each, with the layers that each stands for."""

@@ -1,7 +1,8 @@
 """The steps of an inference program. Each makes the array numbered `output` from those numbered `inputs`.
 
-A step says shape(shapes) -> shape, both without the batch axis, and run(xs, out) -> y. Where weights are float32 NumPy
-arrays, they are also `packed`, and y is written into `out`, memory of the arena, if there is any. All else is ops(x).
+A step says shape(shapes) -> shape, both without the batch axis, and run(xs, out) -> y. Where there are fast kernels for
+its weights, they are also `packed` for those; on the CPU y is then written into `out`, memory of the arena, if there is
+any. All else is ops(x).
 """
 
 from scratchnet.backend import kernels, ops
@@ -13,13 +14,13 @@ from scratchnet.layers.geometry import resolve_padding
 class Step:
     """What all steps have. `layer` is the layer it came from; `names`, for people, of all that it does."""
 
-    packed = None
+    packed = fast = None                         # the weights laid out, and the name of the kernels that they are for
 
     def __init__(self, layer, inputs, output, name):
         self.layer, self.inputs, self.output, self.names = layer, inputs, output, [name]
 
     def is_packed_for(self, x):
-        return self.packed is not None and ops(x) is kernels("cpu")
+        return self.packed is not None and ops(x) is kernels(self.fast)
 
     def shape(self, shapes):
         return shapes[0]
@@ -42,8 +43,9 @@ class Linear(Step):
         """Round the weights back to the model's dtype, and pack those that have fast kernels."""
         self.w = self.w.astype(self.dtype)
         self.b = None if self.b is None else self.b.astype(self.dtype)
-        if ops(self.w) is kernels("cpu"):
-            self.packed = self.pack()
+        if ops(self.w) is not kernels("reference"):
+            self.fast = ops(self.w).__name__.rpartition(".")[2]
+            self.packed = self.pack(kernels(f"{self.fast}.packed"))
 
     def end(self, y):
         return ops(y).relu(y, 0.0, None, 0.0) if self.relu else y
@@ -63,8 +65,8 @@ class Convolution(Linear):
     def shape(self, shapes):
         return self.layer.checked_output_shape(shapes[0])
 
-    def pack(self):
-        return kernels("cpu.packed").PackedConv2D(self.w, self.b, self.layer.strides, self.layer.dilation, self.groups)
+    def pack(self, module):
+        return module.PackedConv2D(self.w, self.b, self.layer.strides, self.layer.dilation, self.groups)
 
     def run(self, xs, out):
         x, *residual = xs
@@ -86,8 +88,8 @@ class Product(Linear):
     def shape(self, shapes):
         return self.layer.checked_output_shape(shapes[0])
 
-    def pack(self):
-        packed = kernels("cpu.packed").PackedDense(self.w, self.b)
+    def pack(self, module):
+        packed = module.PackedDense(self.w, self.b)
         self.w = None                            # of VGG-16 half a gigabyte, which `packed` has
         return packed
 

@@ -1,9 +1,13 @@
 """A network as a flat list of steps, which is what other engines are told: the one walk over the public layers."""
 
 import dataclasses
+import math
 
-from scratchnet.layers import (Auxiliary, Concat, Dropout, Identity, Residual, SeparableConv2D, Sequential)
+from scratchnet.layers import (Auxiliary, BatchNorm, Concat, Dropout, Flatten, Identity, ReLU, Residual,
+                               SeparableConv2D, Sequential, Sigmoid, Tanh)
 from scratchnet.rivals import Unavailable
+
+ACTIVATIONS = (ReLU, Tanh, Sigmoid, Flatten)     # no memory need be read or written for them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,27 @@ class Graph:
         total = sum(passes * node.layer.multiply_adds(node.shape) for node in self.nodes if _is_leaf(node))
         first = sum(node.layer.multiply_adds(node.shape) for node in self.first_layers())
         return total - first if self.training else total
+
+    def numbers_moved(self):
+        """Of one image, where each layer reads its inputs and writes its output once a pass: one in inference, three
+        in training (y of x, dx of dy, dw of x and dy). Activations, and in inference batch norms, are their layer's."""
+        shapes, moved = {0: self.input_shape}, 0
+        for node in self.nodes:
+            shapes[node.output] = shape = self._output_shape(node, [shapes[value] for value in node.inputs])
+            free = ACTIVATIONS if self.training else (*ACTIVATIONS, BatchNorm)
+            if not isinstance(node.layer, free):
+                moved += math.prod(shape) + sum(math.prod(shapes[value]) for value in node.inputs)
+        return (3 if self.training else 1) * moved
+
+    def _output_shape(self, node, shapes):
+        if isinstance(node.layer, Concat):
+            return (*node.shape[:-1], sum(shape[-1] for shape in shapes))
+        return node.layer.checked_output_shape(node.shape) if _is_leaf(node) else node.shape
+
+    def weights(self):
+        """How many numbers its parameters are."""
+        parameters = {id(p): p for node in self.nodes if _is_leaf(node) for p in node.layer.parameters().values()}
+        return sum(parameter.value.size for parameter in parameters.values())
 
     def first_layers(self):
         """The nodes with weights that nothing learnt comes before: nobody asks for the gradient of their input."""

@@ -1,25 +1,87 @@
 """scratchnet itself, as `bench` measures it."""
 
+import sys
+
 import scratchnet as sn
-from scratchnet.kernels.cpu import threads
+from scratchnet import backend
+from scratchnet.rivals import meters
 from scratchnet.rivals.workload import LR, MOMENTUM
 
 
+recorded = []               # functions that give the graphs that there are, each of which has a memory pool of its own
+
+
 def engine(workload):
+    from scratchnet.kernels.cpu import threads
     threads.set_threads(workload.threads)
-    model = workload.network()
-    images, labels = workload.data(model)
-    if not workload.training:
+    model = sn.to_device(workload.network(), workload.device)
+    images, labels = on_the_device(model, *workload.data(model))
+    make = _training if workload.training else _inference
+    step, first = make(model, images, labels, workload.precision)
+    return step, {name: backend.to_host(array) for name, array in first.items()}
+
+
+def on_the_device(model, images, labels):
+    """A batch where the model is."""
+    like = next(iter(model.parameters().values())).value
+    return backend.array_like(like, images), backend.array_module(like).asarray(labels)
+
+
+def _inference(model, images, labels, precision):
+    with sn.use_precision(precision):
         infer = sn.for_inference(model)
-        return lambda: infer(images), {"logits": infer(images)}
-    _, _, backward = model.loss(images, labels)
-    backward()
-    first = {name: parameter.grad.copy() for name, parameter in model.parameters().items()}
-    optimizer = sn.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    optimizer.step()
+    recorded.append(infer._replays.graphs.values)
 
     def step():
-        _, _, backward = model.loss(images, labels)
+        with sn.use_precision(precision):
+            return infer(images)
+    return step, {"logits": step()}
+
+
+def _training(model, images, labels, precision):
+    optimizer, first = sn.SGD(model.parameters(), lr=LR, momentum=MOMENTUM), {}
+
+    def run(images, labels):
+        loss, logits, backward = model.loss(images, labels)
         backward()
+        if not first:
+            first.update({name: backend.to_host(p.grad, copy=True) for name, p in model.parameters().items()})
         optimizer.step()
+        return loss, logits
+    fastest = run
+    if backend.is_cupy(images):
+        fastest = _replayed(run, model, optimizer, len(images))
+        recorded.append(lambda: [fastest.captured] if getattr(fastest, "captured", None) else [])
+
+    def step():
+        with sn.use_precision(precision):
+            fastest(images, labels)
+    step()
     return step, first
+
+
+def _replayed(run, model, optimizer, batch):
+    """The step as sn.fit does it on a GPU."""
+    from scratchnet.replay import replayed
+    return replayed(run, model, optimizer, sn.softmax_cross_entropy, batch,
+                    lambda reason: print(f"scratchnet: the step is not replayed: {reason}", file=sys.stderr))
+
+
+def meter():
+    """Of CuPy: events on its stream, and what its pool and those of graphs hold. What cuBLAS takes is not in it."""
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+
+    def seconds_of(step, count):
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record()
+        for _ in range(count):
+            step()
+        end.record()
+        end.synchronize()
+        return cupy.cuda.get_elapsed_time(start, end) / 1e3
+
+    def reserved():
+        return pool.total_bytes() + sum(graph.pool.total_bytes() for graphs in recorded for graph in graphs())
+    return meters.OnGPU(seconds_of, pool.free_all_blocks, reserved)

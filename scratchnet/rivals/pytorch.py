@@ -52,7 +52,7 @@ class Network(nn.Module):
         """{our name: gradient in our layout}."""
         found = {}
         for name, parameter in self.ours.items():
-            gradient = parameter.grad.numpy()
+            gradient = parameter.grad.cpu().numpy()
             found[name] = gradient.transpose(2, 3, 1, 0) if gradient.ndim == 4 else gradient.T
         return found
 

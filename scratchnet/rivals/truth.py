@@ -21,6 +21,8 @@ class Truth:
 
 
 def _logits(workload, work):
+    if _torch_has_a_gpu(workload):
+        return "logits, largest difference / standard deviation, against PyTorch in float64", _logits_by_torch(workload)
     count = int(max(1, min(workload.batch, AFFORDABLE // work)))
     model = workload.network()
     images, _ = workload.data(model)
@@ -31,7 +33,7 @@ def _logits(workload, work):
 
 def _gradients(workload, work):
     words = "gradients of the first step, ‖difference‖ / ‖gradient‖ over all parameters, against "
-    if work * workload.batch <= AFFORDABLE:
+    if work * workload.batch <= AFFORDABLE and not _torch_has_a_gpu(workload):
         return words + "our reference kernels in float64", _by_reference(workload)
     if importlib.util.find_spec("torch") is not None:
         return words + "PyTorch in float64", _by_torch(workload)
@@ -59,13 +61,31 @@ def _by_reference(workload):
     return {name: parameter.grad for name, parameter in model.parameters().items()}
 
 
+def _torch_has_a_gpu(workload):
+    """Where float64 takes seconds, whatever the network."""
+    return workload.device == "cuda" and importlib.util.find_spec("torch") is not None
+
+
 def _by_torch(workload):
+    network, images, labels = _torch_in_float64(workload)
+    network.loss(images, labels).backward()
+    return network.gradients()
+
+
+def _logits_by_torch(workload):
+    import torch
+    network, images, _ = _torch_in_float64(workload)
+    with torch.inference_mode():
+        return {"logits": network(images).cpu().numpy()}
+
+
+def _torch_in_float64(workload):
     import torch
 
     from scratchnet.rivals.pytorch import Network, tensors
+    from scratchnet.rivals.torch_engine import place
     torch.set_num_threads(workload.threads)
-    model = workload.network()
+    device, model = place(workload), workload.network()
     images, labels = workload.data(model)
-    network = Network(model.astype("float64"), training=True)
-    network.loss(*tensors(images.astype("float64"), labels)).backward()
-    return network.gradients()
+    images, labels = tensors(images.astype("float64"), labels)
+    return Network(model.astype("float64"), workload.training).to(device), images.to(device), labels.to(device)

@@ -17,6 +17,8 @@ class Workload:
     mode: str                                     # "training" or "inference"
     batch: int
     threads: int
+    device: str = "cpu"                           # or "cuda"
+    precision: str = "float32"                    # a name of backend.PRECISIONS
 
     @property
     def training(self):
@@ -38,6 +40,12 @@ class Workload:
     def graph(self):
         """Its Graph, without weights."""
         return Graph(without_dropout(models.blank(self.model)), self.training)
+
+    def bytes_moved(self, graph):
+        """Of one image, through memory, layer by layer (Graph.numbers_moved). Weights are read once; in training also
+        for dx, dw is written and read, and the optimiser reads and writes weights and velocities: 8 times 4 bytes."""
+        width = 2 if self.precision == "bf16" else 4
+        return width * graph.numbers_moved() + (32 if self.training else width) * graph.weights() / self.batch
 
     def data(self, model):
         """(images, labels): float32 (N, H, W, C), int64 (N,)."""

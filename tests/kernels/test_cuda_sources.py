@@ -87,11 +87,22 @@ def test_no_device_is_no_gpu(monkeypatch):
     assert probe.probe() == (False, "CuPy finds no device")
 
 
-def test_facts_about_the_device(monkeypatch):
+def test_facts_about_the_device(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "cupy", FakeCupy)
     monkeypatch.setitem(__import__("sys").modules, "cupy.cuda", FakeCupy.cuda)
+    monkeypatch.setattr(probe, "LOADED_DRIVER", tmp_path / "version")
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Fri Oct 10 2025\n")
     assert probe.facts() == {"gpu memory": "1.5 GiB", "gpu multiprocessors": 132, "gpu compute capability": "9.0",
-                             "cuda of the driver": "13.2", "cuda of cupy": "12.9"}
+                             "gpu driver": "580.159.04", "cuda of the driver": "13.2", "cuda of cupy": "12.9"}
+
+
+def test_a_driver_that_linux_does_not_tell_is_asked_for_and_may_be_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr(probe, "LOADED_DRIVER", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert probe.driver() is None
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 580.1\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert probe.driver() == "580.1"
 
 
 def test_two_cupys_over_each_other_are_named_with_what_to_do(monkeypatch):
