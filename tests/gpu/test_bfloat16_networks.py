@@ -46,10 +46,12 @@ class Rounding:
     def depthwise_conv2d_backward_weights(self, dy, x, *rest):
         return reference.depthwise_conv2d_backward_weights(dy, rounded(x), *rest)
 
-    def conv2d_backward(self, dy, y, x, x_shape, w, *window_activation_needs):
-        *window, activation, needs = window_activation_needs
+    def conv2d_backward(self, dy, y, x, x_shape, w, *rest):
+        *window, activation, needs, init, gate = rest
         dz, db = self.of_activation(dy, y, activation)
         dx = rounded(reference.conv2d_backward_data(dz, rounded(w), x_shape, *window)) if needs[0] else None
+        dx = dx if init is None else self.add(init, dx, 1.0)
+        dx = dx if gate is None else self.relu_backward(dx, gate, 0.0, None, 0.0)
         return dx, reference.conv2d_backward_weights(dz, rounded(x), w.shape, *window), db if needs[2] else None
 
     def dense_backward(self, dy, y, x, w, activation, needs):
