@@ -32,8 +32,8 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
     resume=True goes on from its last checkpoint. after_step(position) and after_epoch(position) may look, save, or
     raise to end the training; position: where to begin, a Position that was seen there.
 
-    FloatingPointError names the step whose loss is not a number; the parameters are still those before it. On a GPU a step
-    with a gradient that is not finite is skipped and counted (skipped_steps in the epoch's row), and 100 of them in a row,
+    FloatingPointError names the step whose loss is not a number; on the CPU the parameters are still those before it. On a
+    GPU a step of a float32 model with a gradient that is not finite is skipped and counted (skipped_steps in the epoch's row), and 100 of them in a row,
     or a whole epoch, are that error. A GPU replays the step from a CUDA graph where it can (scratchnet/replay.py).
     """
     train = as_batches("train", train, batch_size, seed)
@@ -72,7 +72,7 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
             for images, labels in arriving(model, train.epoch(epoch, done)):
                 optimizer.lr = learning_rate(schedule, position.step)
                 loss, logits = step(images, labels)
-                tally.add(loss, logits, labels, optimizer.skipped)
+                tally.add(loss, logits, labels, getattr(optimizer, "skipped", None))
                 position.step += 1
                 position.seconds = time.perf_counter() - started
                 voice.update(tally)

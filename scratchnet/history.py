@@ -18,6 +18,8 @@ class History(list):
 
     def __getitem__(self, key):
         if isinstance(key, str):
+            if key == "skipped_steps":
+                return [row.get(key, 0) for row in self]
             if key not in FIELDS:
                 raise KeyError(f"History: expected one of {', '.join(FIELDS)}, got {key!r}")
             return [row[key] for row in self]

@@ -38,8 +38,8 @@ class Progress:
     def say_of_the_graph(self, reason):
         """Why the steps of a GPU are not replayed."""
         if self.shown:
-            print(f"each step is launched kernel by kernel, not replayed as a CUDA graph: {reason}", file=sys.stderr,
-                  flush=True)
+            write = print if self.bar is None else self.bar.write
+            write(f"each step is launched kernel by kernel, not replayed as a CUDA graph: {reason}", file=sys.stderr)
 
     def say(self, row, train):
         """The epoch's row, and, where batches of `train` were made ahead by threads, whether they came in time."""

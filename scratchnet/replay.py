@@ -13,13 +13,14 @@ from scratchnet.layers.base import Layer
 from scratchnet.layers.running import local
 
 WARM_UP = 2                                      # ordinary steps with the same arrays, before one is recorded
-_OF_A_PARAMETER = attrgetter("_value", "_grad", "trainable")
+_OF_A_PARAMETER = attrgetter("_value", "_grad", "_has_grad", "trainable")
 
 
 def replayed(run, model, optimizer, criterion, samples, say):
     """step(images, labels) -> what run(images, labels) gives, which is a step of training; on a GPU it is replayed where
     the batch has `samples` images. say(words) is told, once, why a step on a GPU cannot be. On the CPU: run itself."""
-    if not all(runs_on_cuda(parameter.value) for parameter in model.parameters().values()):
+    parameters = model.parameters().values()
+    if not parameters or not all(runs_on_cuda(parameter.value) for parameter in parameters):
         return run
     reason = _reason_against(model, optimizer, criterion)
     if reason:

@@ -48,10 +48,11 @@ class Tally:
         if on_cuda:
             from scratchnet.kernels.cuda.training import tally
             loss, logits = xp.asarray(loss, dtype="float32"), logits.astype("float32", copy=False)
-            given = labels if labels.ndim == 1 else labels.astype("float32", copy=False)
+            given = labels.astype("int64" if labels.ndim == 1 else "float32", copy=False)
             tally(self.losses, self.hits, index, loss, logits, given, skipped)
         else:
             self.check(loss)
+            loss = xp.asarray(loss, dtype=logits.dtype)
             true = labels if labels.ndim == 1 else labels.argmax(axis=1)
             self.losses[index] = loss if xp is np else xp.where(loss == loss, loss, xp.inf)
             self.hits[index] = (logits.argmax(axis=1) == true).sum()
@@ -69,7 +70,7 @@ class Tally:
         for index, (loss, size) in enumerate(zip(losses, self.sizes)):
             in_a_row = in_a_row + 1 if math.isnan(loss) else 0
             if math.isinf(loss) or in_a_row == min(MOST_SKIPPED, self.batches):
-                self._refuse(index, loss)
+                self._refuse(index, loss, in_a_row)
             if not in_a_row:
                 taken.append((loss, size))
         self.skipped = len(losses) - len(taken)
@@ -88,13 +89,13 @@ class Tally:
         tally.losses, tally.hits = state["losses"].copy(), state["hits"].copy()
         return tally
 
-    def _refuse(self, index, loss):
+    def _refuse(self, index, loss, skipped=0):
         where = f"batch {index + 1} of {self.batches}"
         if self.first is None:
             raise FloatingPointError(f"the loss of {where} is {float(loss)} in scoring; the last update of "
                                      "the parameters went wrong, or there are NaN or infinity in the data")
         step, advice = self.first + index + 1, "lower the learning rate, or look for NaN and infinity in the data"
-        if array_module(self.losses) is not np and math.isnan(loss):
-            raise FloatingPointError(f"a gradient was not finite in each of the last {min(MOST_SKIPPED, self.batches)} "
-                                     f"steps up to step {step} ({where} of its epoch), which were skipped; {advice}")
+        if skipped:
+            raise FloatingPointError(f"a gradient was not finite in each of the last {skipped} steps up to step {step} "
+                                     f"({where} of its epoch), which were skipped; {advice}")
         raise FloatingPointError(f"the loss is {float(loss)} at step {step} ({where} of its epoch); {advice}")

@@ -210,6 +210,35 @@ def test_what_cannot_be_meant_is_named_before_the_first_step(settings, error, wo
         sn.fit(**settings)
 
 
+class HalfStep:
+    """An optimiser of somebody's own."""
+
+    def __init__(self, parameters):
+        self.parameters, self.lr = parameters, 0.5
+
+    def step(self):
+        for parameter in self.parameters.values():
+            parameter.value = parameter.value - self.lr * parameter.grad
+
+
+def test_an_optimiser_of_ones_own_has_parameters_a_rate_and_step_and_no_more():
+    m = model()
+    m, history = run(m, optimizer=HalfStep(m.parameters()))
+    assert history[-1]["train_loss"] < history[0]["train_loss"] and history["skipped_steps"] == [0] * len(history)
+
+
+def test_a_network_without_parameters_is_scored_in_silence(capsys):
+    class Twice(sn.Layer):
+        def forward(self, x, training=True):
+            return 2 * x, lambda dy, need_dx=True: 2 * dy
+
+    m = Sequential(Flatten(), Twice())
+    m.init(0, (3,))
+    optimizer = sn.SGD(m.parameters())
+    sn.fit(m, (np.eye(3, dtype="float32"), np.arange(3)), epochs=1, optimizer=optimizer, progress=True)
+    assert "graph" not in capsys.readouterr().err
+
+
 def test_progress_is_one_plain_line_an_epoch_on_stderr_or_nothing(capsys):
     run()
     assert capsys.readouterr() == ("", "")

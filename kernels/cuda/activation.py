@@ -1,6 +1,7 @@
 """Pointwise activations and softmax. Kernels: activation.cu."""
 import math
 
+from .cast import cast
 from .launch import array, blocks, each, empty, launch, real
 
 ROWS = 4                                         # of a softmax, at once in a block: a warp each
@@ -17,7 +18,7 @@ def relu(x, negative_slope, max_value, threshold):
 def relu_backward(dy, x, negative_slope, max_value, threshold):
     """dx = 0 if x >= max_value; negative_slope·dy if x <= threshold; else dy."""
     x = real("relu_backward", "x", x)
-    dy, dx = array("relu_backward", "dy", dy, x.shape, x.dtype), empty(x.shape, x.dtype)
+    dy, dx = cast(real("relu_backward", "dy", dy, x.shape), x.dtype), empty(x.shape, x.dtype)
     each("activation", "relu_backward", x.size, dy=dy, x=x, dx=dx, **_pieces(negative_slope, max_value, threshold))
     return dx
 

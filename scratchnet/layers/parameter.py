@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from scratchnet.backend import lasting, ops
+from scratchnet.backend import converted, lasting, ops
 
 
 class Parameter:
     """`value`, written in place by the engine, so that its address never changes, and `grad`.
 
-    grad is None until a backward has added to it, and again after the optimiser's step. Assigning `value` checks the
+    grad is None until a backward has added to it, and again after the optimiser's step; a GPU's is used again: copy it. Assigning `value` checks the
     shape and drops the gradient, which belonged to the old value. `version` counts the changes of value: a backward
     that would mix old activations with new weights is refused (see Backward in base.py).
     """
@@ -52,6 +52,7 @@ class Parameter:
         """
         if not self.trainable:
             return
+        d = converted(d, self._value.dtype)      # of bfloat16 activations a layer of one's own may give such a gradient
         if d.shape != self._value.shape or d.dtype != self._value.dtype:
             raise ValueError(f"Parameter: expected a gradient {self._value.dtype} {self._value.shape}, "
                              f"got {d.dtype} {d.shape}; it has the shape and dtype of the value")

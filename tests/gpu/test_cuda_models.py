@@ -29,11 +29,24 @@ def branches():
         pool=MaxPool2D(2), flat=Flatten(), drop=Dropout(0.4), out=Dense(5))
 
 
+def row():
+    """Of two Residuals in a row the second does the first's ReLU on its way back."""
+    return Sequential(
+        first=Residual(Conv2D(3, 3, padding=1), activation="relu"),
+        second=Residual(Sequential(a=Conv2D(6, 3, padding=1, activation="relu"), b=Conv2D(5, 1)), Conv2D(5, 1),
+                        activation="relu"),
+        third=Residual(Sequential(a=Conv2D(4, 1, use_bias=False), an=BatchNorm(activation="relu"),
+                                  b=Conv2D(5, 3, padding=1)), activation="relu"),
+        mean=GlobalAvgPool2D(), out=Dense(5))
+
+
 NETWORKS = {"LeNet-5": (lambda: sn.models.create("lenet5", classes=5), (32, 32, 1)),
-            "residual": (residual, (19, 21, 3)), "branches": (branches, (12, 11, 3))}
+            "residual": (residual, (19, 21, 3)), "branches": (branches, (12, 11, 3)),
+            "row": (row, (9, 8, 3))}
 OPTIMIZERS = {"LeNet-5": lambda parameters: sn.SGD(parameters, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
               "residual": lambda parameters: sn.AdamW(parameters, lr=0.01),
-              "branches": lambda parameters: sn.RMSProp(parameters, lr=0.001, momentum=0.9, centered=True, epsilon=0.1)}
+              "branches": lambda parameters: sn.RMSProp(parameters, lr=0.001, momentum=0.9, centered=True, epsilon=0.1),
+              "row": lambda parameters: sn.Adam(parameters, lr=0.01)}
 
 
 def made(name):

@@ -143,5 +143,13 @@ def test_many_skipped_steps_in_a_row_are_noticed_before_the_epoch_ends(engine, m
         tally.add(loss, scores, labels, skipped)
     assert np.isnan(tally.read()[0]) and tally.skipped == 2
     tally.add(loss, scores, labels, skipped)
-    with pytest.raises(FloatingPointError, match="at step 23|up to step 23"):
+    with pytest.raises(FloatingPointError, match="each of the last 3 steps up to step 23"):
         tally.add(loss, scores, labels, skipped)
+
+
+def test_labels_of_another_width_are_counted_too(engine, monkeypatch):
+    if engine.name == "host":
+        monkeypatch.setattr(backend._choice, "forced", backend.kernels("cuda"))
+    scores, tally = engine.to_device(np.eye(5, 6, dtype=np.float32)), Tally(1)
+    tally.add(engine.to_device(np.array(0.5, np.float32)), scores, engine.to_device(np.array([0, 1, 2, 4, 4], np.int32)))
+    assert tally.read() == (0.5, 0.8)
