@@ -259,17 +259,21 @@ def main():
                 if report.precision == "float32":
                     parts += [lambda rate: updates(cupy, torch, bandwidth, report),
                               lambda rate: loss(cupy, torch, args.batch, report)]
-                each_by_itself(cupy, parts, rate_of_a_product(cupy, torch, report))
+                rate, = each_by_itself(cupy, [lambda _: rate_of_a_product(cupy, torch, report)], None)
+                each_by_itself(cupy, parts, rate or float("nan"))
 
 
 def each_by_itself(cupy, parts, rate):
-    """What fails says so, and the others go on."""
+    """What each part gives. What fails says so and gives None, and the others go on."""
+    found = []
     for part in parts:
+        found.append(None)
         try:
-            part(rate)
+            found[-1] = part(rate)
         except Exception:
             traceback.print_exc()
         cupy.get_default_memory_pool().free_all_blocks()
+    return found
 
 
 if __name__ == "__main__":

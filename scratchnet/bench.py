@@ -37,15 +37,18 @@ def command(args):
 
 
 def check(args):
-    """UsageError for what can be known before a device is looked for."""
+    """UsageError for what can be known before a device is looked for; the CPU for what it alone can do."""
     cli.known("model", args.model, models.names())
     if args.mode in MEASURES and args.model != bench_start.MODEL:
         raise cli.UsageError(f"--mode {args.mode} knows {bench_start.MODEL} only, got {args.model!r}")
     if args.mode in MEASURES and args.layers:
         raise cli.UsageError(f"--mode {args.mode} times {bench_start.MODEL} as a whole; leave --layers out")
-    if args.device == "cuda" and (args.mode == "start" or args.layers):
-        what = "--mode start" if args.mode == "start" else "--layers"
-        raise cli.UsageError(f"{what} times the CPU; on a GPU there are --mode accuracy and benchmarks/gpu_kernels.py")
+    if args.mode == "start" or args.layers:
+        if args.device == "cuda":
+            what = "--mode start" if args.mode == "start" else "--layers"
+            raise cli.UsageError(f"{what} times the CPU; on a GPU there are --mode accuracy and "
+                                 "benchmarks/gpu_kernels.py")
+        args.device = "cpu"                      # also on a machine with a GPU
     if args.mode in ("epoch", "accuracy"):
         bench_mnist.check(args)
 
@@ -66,7 +69,10 @@ def contest(args, workload):
             except Unavailable as unavailable:   # killed for its memory, say: the others go on
                 give_up(row, rows, str(unavailable))
                 contenders.pop(row).close()
-        ceilings.append(ceiling.call("measure"))
+        try:
+            ceilings.append(ceiling.call("measure"))
+        except Unavailable as unavailable:       # those that there are will do
+            print(f"bench: the ceiling was not measured again: {unavailable}", file=sys.stderr)
     ceiling.close()
     most = {what: statistics.median(found[what] for found in ceilings) for what in ceilings[0]}
     graph, moved = workload.graph(), None
@@ -79,9 +85,12 @@ def contest(args, workload):
             "error": contender.call("error"), "peak_bytes": peak, "process_peak_bytes": process}
         if moved:
             rows[row]["share_of_copy"] = 1e-9 * moved * rows[row]["images_per_second"] / most["copy_gbytes"]
+        if row in OURS and workload.device == "cuda":
+            rows[row]["replayed"] = contender.call("replayed")
         contender.close()
     result = {"model": args.model, "mode": args.mode, "batch": args.batch, "threads": workload.threads,
-              "rounds": args.rounds, "seconds": args.seconds, "compared": compared, "multiply_adds_per_image": work}
+              "rounds": args.rounds, "seconds": args.seconds, "eager": args.eager, **compared,
+              "multiply_adds_per_image": work}
     for what, value in most.items():
         result |= {f"ceiling_{what}": value, f"ceiling_first_and_last_{what}": [ceilings[0][what], ceilings[-1][what]]}
     if moved:
@@ -93,24 +102,34 @@ def contest(args, workload):
 
 
 def set_up(args, workload):
-    """(what errors are measured against or None, {row: its beginning}, {row: its process}): those who can take part
-    have done their first step."""
+    """(what truth_of says, {row: its beginning}, {row: its process}): those who can take part have done their first
+    step."""
     rows, contenders = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        truth = Remote(Truth, workload, f"{folder}/truth")
-        compared = truth.call("words")
-        truth.close()
+        compared = truth_of(workload, f"{folder}/truth")
         for row, why in taking_part(args, workload):
             rows[row] = {"engine": row}
             if why is None:
                 print(f"setting up {row}", file=sys.stderr)
                 try:
-                    contenders[row] = Remote(Contender, row, workload, f"{folder}/truth" if compared else None)
+                    truth = f"{folder}/truth" if compared["compared"] else None
+                    contenders[row] = Remote(Contender, row, workload, truth)
                 except Unavailable as unavailable:
                     why = str(unavailable)
             if why:
                 give_up(row, rows, why)
     return compared, rows, contenders
+
+
+def truth_of(workload, path):
+    """{"compared": what errors are measured against}, or None there and maybe the reason as "uncompared"."""
+    try:
+        truth = Remote(Truth, workload, path)
+        compared = truth.call("words")
+        truth.close()
+        return {"compared": compared}
+    except Unavailable as unavailable:           # out of memory, say: times can be had all the same
+        return {"compared": None, "uncompared": str(unavailable)}
 
 
 def give_up(row, rows, why):

@@ -9,7 +9,7 @@ import os
 
 from scratchnet import bench_start, cli
 from scratchnet.contest import Remote
-from scratchnet.rivals import why_not
+from scratchnet.rivals import OURS, Unavailable, why_not
 from scratchnet.rivals.mnist import GOAL, SAMPLE, Ours, Torch
 
 MNIST = "MNIST"
@@ -28,6 +28,9 @@ print(getattr(mnist, engine)(workload, folder, int(seed)).reach(), flush=True)
 def check(args):
     """UsageError where there are no images."""
     takes_sample = args.mode == "epoch"
+    if args.sample and (args.mode == "accuracy" or args.data_dir):
+        reason = "--data-dir names MNIST itself" if args.data_dir else "99% is a figure of MNIST's test images"
+        raise cli.UsageError(f"--sample: expected --mode epoch without --data-dir; {reason}")
     if not (args.data_dir or os.environ.get("SCRATCHNET_DATA") or (args.sample and takes_sample)):
         instead = "; or take the digits of the package with --sample" if takes_sample else ""
         raise cli.UsageError(f"--mode {args.mode} needs MNIST's four files: name their folder with --data-dir or "
@@ -38,11 +41,20 @@ def epochs(args, workload):
     """The result as a dict, seconds of an epoch in the place of images a second."""
     engines, rows = taking_part(args, workload)
     folder = SAMPLE if args.sample else args.data_dir
-    remotes = {row: Remote(make, workload, folder) for row, make in engines.items()}
-    taken = {row: [] for row in remotes}
+    remotes, taken = {}, {row: [] for row in engines}
+    for row, make in engines.items():
+        try:
+            remotes[row] = Remote(make, workload, folder)
+        except Unavailable as unavailable:
+            give_up(row, taken, rows, unavailable)
     for round_ in range(args.rounds + 1):
-        for row, remote in remotes.items():
-            seconds = remote.call("turn")
+        for row, remote in list(remotes.items()):
+            try:
+                seconds = remote.call("turn")
+            except Unavailable as unavailable:
+                give_up(row, taken, rows, unavailable)
+                remotes.pop(row).close()
+                continue
             if round_:
                 taken[row].append(seconds)
     for remote in remotes.values():
@@ -57,8 +69,12 @@ def accuracy(args, workload):
              workload.precision)
     taken, reached = {row: [] for row in engines}, {row: [] for row in engines}
     for round_ in range(args.rounds + 1):
-        for row, make in engines.items():
-            seconds, share = bench_start.run(PROGRAM, make.__name__, *words, round_)
+        for row in list(taken):
+            try:
+                seconds, share = bench_start.run(PROGRAM, engines[row].__name__, *words, round_)
+            except RuntimeError as failed:       # that is, its program did
+                give_up(row, taken, rows, failed)
+                continue
             if round_:
                 taken[row].append(seconds)
                 reached[row].append(float(share))
@@ -67,6 +83,14 @@ def accuracy(args, workload):
         if "why" not in row:
             row["lowest_accuracy"] = min(reached[row["engine"]])
     return found
+
+
+def give_up(row, taken, rows, failed):
+    """A rival's row says why it has no times; without ours there is nothing to compare."""
+    if row in OURS:
+        raise RuntimeError(f"bench: {row}: {failed}") from None
+    del taken[row]
+    rows.append({"engine": row, "why": str(failed)})
 
 
 def taking_part(args, workload):

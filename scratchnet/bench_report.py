@@ -27,8 +27,8 @@ def show(result):
             first, last = result["ceiling_first_and_last_copy_gbytes"]
             print(f"a copy, read and written: {result['ceiling_copy_gbytes']:,.0f} GB/s ({first:,.0f} before, "
                   f"{last:,.0f} at the end); an image moves {in_bytes(round(result['bytes_per_image']))}")
-        print("error: " + (result["compared"] or "not compared: float64 on the reference kernels takes minutes, and "
-                           "PyTorch is not here to do it"))
+        print("error: " + (result["compared"] or "not compared: " + result.get(
+            "uncompared", "float64 on the reference kernels takes minutes, and PyTorch is not here to do it")))
         print("memory: " + ("the most that the engine's allocator held of the device's" if on_gpu else
                             "the process's peak while it ran, beyond what importing the engine took"))
         lines = [("engine", "images/s", "lowest", "highest", "GFLOP/s", "of ceiling", *["of a copy"] * on_gpu, "memory",
@@ -70,6 +70,8 @@ def doubts(result):
     for row in rows.values():
         if row.get("lowest_accuracy", 1) < result.get("goal", 0):
             yield f"{row['engine']} did not get there in every round: {row['lowest_accuracy']:.2%} at the least"
+        if row.get("replayed") is False:
+            yield f"{row['engine']}'s steps were not replayed from a CUDA graph: each kernel was launched from Python"
     ours, theirs = (rows[name].get("error") if name in rows else None for name in ("scratchnet", "torch"))
     if ours is None:
         return

@@ -70,6 +70,7 @@ class Contender:
     def __init__(self, row, workload, truth):
         file, mode = ROWS[row]
         module = importlib.import_module(f"scratchnet.rivals.{file}")          # imports the engine
+        self.module = module
         self.batch, self.meter = workload.batch, module.meter() if workload.device == "cuda" else meters.OnCPU()
         self.step, first = module.engine(workload, **mode)
         if not all(np.isfinite(array).all() for array in first.values()):
@@ -81,6 +82,10 @@ class Contender:
 
     def error(self):
         return self.distance
+
+    def replayed(self):
+        """Whether our steps come from a CUDA graph."""
+        return self.module.replayed()
 
     def turn(self, seconds):
         """Images a second over at least `seconds`."""

@@ -135,6 +135,40 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     assert "process start to the end of the first training step" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["--mode", "start"], ["--layers"]])
+def test_what_times_the_cpu_runs_there_on_a_machine_with_a_gpu(words, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "choose_device", lambda args: args.device or "cuda")
+    found = []
+
+    def measure(args, workload):
+        found.append(workload.device)
+        raise RuntimeError("seen")
+    monkeypatch.setitem(bench.MEASURES, "start", measure)
+    monkeypatch.setattr(bench, "contest", measure)
+    assert bench.main(["lenet5", *words]) == 1 and found == ["cpu"]
+
+
+def test_without_a_truth_there_are_times_and_the_reason(monkeypatch, capsys):
+    def out_of_memory(*arguments):
+        raise rivals.Unavailable("OutOfMemoryError: CUDA out of memory")
+    monkeypatch.setattr(bench, "Remote", out_of_memory)
+    found = bench.truth_of(Workload("lenet5", "training", 2, 1), "nowhere")
+    assert found == {"compared": None, "uncompared": "OutOfMemoryError: CUDA out of memory"}
+
+
+def test_pytorch_that_sees_no_gpu_says_so_and_the_truth_is_ours(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from scratchnet.rivals import torch_engine
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    workload = Workload("lenet5", "training", 2, 1, "cuda")
+    assert not truth._torch_has_a_gpu(workload)
+    with pytest.raises(rivals.Unavailable, match="sees no GPU"):
+        torch_engine.place(workload)
+    images = torch.zeros(1)
+    assert not isinstance(torch_engine.casting(images, "float32"), torch.autocast)
+    assert isinstance(torch_engine.casting(images, "bf16"), torch.autocast)
+
+
 @pytest.mark.parametrize("words, message", [
     (["lenet"], "unknown model 'lenet'; did you mean lenet5?"),
     (["lenet5", "--against", "torch,onnxrutime"], "--against: unknown 'onnxrutime'; did you mean onnxruntime?"),
@@ -147,7 +181,9 @@ def test_the_first_step_is_timed_from_the_start_of_the_process(capsys):
     (["lenet5", "--device", "cuda", "--mode", "start"], "--mode start times the CPU; on a GPU there are --mode accuracy"),
     (["lenet5", "--device", "cpu", "--precision", "tf32"], "--precision tf32: expected a GPU, got the CPU"),
     (["lenet5", "--mode", "epoch"], "--mode epoch needs MNIST's four files: name their folder with --data-dir or"),
-    (["lenet5", "--mode", "accuracy", "--sample"], "--mode accuracy needs MNIST's four files"),
+    (["lenet5", "--mode", "accuracy"], "--mode accuracy needs MNIST's four files"),
+    (["lenet5", "--mode", "accuracy", "--sample"], "--sample: expected --mode epoch without --data-dir; 99% is"),
+    (["lenet5", "--mode", "epoch", "--sample", "--data-dir", "x"], "without --data-dir; --data-dir names MNIST itself"),
     (["vgg16", "--mode", "epoch", "--sample"], "--mode epoch knows lenet5 only, got 'vgg16'"),
 ])
 def test_what_cannot_be_measured_is_a_usage_error(words, message, capsys):

@@ -35,7 +35,21 @@ def _inference(model, images, labels, precision):
     def step():
         with sn.use_precision(precision):
             return infer(images)
-    return step, {"logits": step()}
+    first = {"logits": step()}
+    if backend.is_cupy(images):
+        step()                                   # the second is recorded
+        _say(getattr(infer._replays, "why", None))
+    return step, first
+
+
+def replayed():
+    """Whether the steps come from a CUDA graph."""
+    return any(len(graphs()) > 0 for graphs in recorded)
+
+
+def _say(reason):
+    if reason:
+        print(f"scratchnet: the step is not replayed: {reason}", file=sys.stderr)
 
 
 def _training(model, images, labels, precision):
@@ -63,14 +77,14 @@ def _training(model, images, labels, precision):
 def _replayed(run, model, optimizer, batch):
     """The step as sn.fit does it on a GPU."""
     from scratchnet.replay import replayed
-    return replayed(run, model, optimizer, sn.softmax_cross_entropy, batch,
-                    lambda reason: print(f"scratchnet: the step is not replayed: {reason}", file=sys.stderr))
+    return replayed(run, model, optimizer, sn.softmax_cross_entropy, batch, _say)
 
 
 def meter():
-    """Of CuPy: events on its stream, and what its pool and those of graphs hold. What cuBLAS takes is not in it."""
+    """Of CuPy: events on its stream, and what its pool, those of graphs, and cuBLAS for its workspace hold."""
     import cupy
 
+    from scratchnet.kernels.cuda.blas import WORKSPACE
     pool = cupy.get_default_memory_pool()
 
     def seconds_of(step, count):
@@ -83,5 +97,6 @@ def meter():
         return cupy.cuda.get_elapsed_time(start, end) / 1e3
 
     def reserved():
-        return pool.total_bytes() + sum(graph.pool.total_bytes() for graphs in recorded for graph in graphs())
+        graphs = [graph for given in recorded for graph in given()]
+        return WORKSPACE + pool.total_bytes() + sum(graph.pool.total_bytes() for graph in graphs)
     return meters.OnGPU(seconds_of, pool.free_all_blocks, reserved)

@@ -63,7 +63,10 @@ def _by_reference(workload):
 
 def _torch_has_a_gpu(workload):
     """Where float64 takes seconds, whatever the network."""
-    return workload.device == "cuda" and importlib.util.find_spec("torch") is not None
+    if workload.device != "cuda" or importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+    return torch.cuda.is_available()
 
 
 def _by_torch(workload):

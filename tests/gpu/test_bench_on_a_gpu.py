@@ -93,6 +93,7 @@ def test_a_run_has_rows_errors_ceilings_and_a_table(precision, mode, bench_here,
     assert result["machine"]["gpu driver"] == "580.1" and len(result["date"]) == 10
     assert (rows["scratchnet"]["peak_bytes"], len(ours.recorded)) == (3_000_000, 1)
     graph, = ours.recorded[0]()                  # the step was recorded, and its replays were timed
+    assert rows["scratchnet"]["replayed"] is True and "replayed" not in rows["torch"]
     assert graph.pool
     limit = {"float32": 1e-5, "tf32": 1e-2, "bf16": 1e-1}[precision]
     for row in rows.values():
@@ -108,6 +109,7 @@ def test_a_run_has_rows_errors_ceilings_and_a_table(precision, mode, bench_here,
     assert f"lenet5 {mode}, batch 2, {precision} on NumPy in disguise" in said and "a copy, read and written" in said
     assert "count for nothing" not in said and "of a copy" in said
     table = bench_results.gpu_table([result])
+    assert result["eager"] is True and "the fastest of those measured" in table and ", compiled modes left out" in table
     assert "NumPy in disguise, gpu memory 1.5 GiB, gpu driver 580.1" in table and f"| {precision} |" in table
 
 
@@ -117,7 +119,8 @@ def test_an_epoch_takes_turns_too_and_says_that_its_digits_are_not_mnist(bench_h
     ours_, torch, ncnn = result["rows"]
     assert 0 < ours_["lowest"] <= ours_["seconds"] and torch["ratio"] > 0 and ncnn["why"] == "measured on the CPU only"
     assert "not MNIST" in result["data"] and "not MNIST" in capsys.readouterr().out
-    assert "an epoch of the package's 8,000 digits" in bench_results.gpu_table([result])
+    table = bench_results.gpu_table([result, result | {"data": "MNIST"}])
+    assert "an epoch of the package's 8,000 digits" in table and "an epoch of MNIST, batch 2" in table
 
 
 @pytest.mark.parametrize("engine", ["Ours", "Torch"])
@@ -155,6 +158,28 @@ def test_the_way_to_the_goal_is_timed_from_the_start_of_processes(bench_here, mo
     assert said[0][1:5] == (str(tmp_path), 2, cli.cores(), "cuda")
     assert [words[-1] for words in said] == [0, 0, 1, 1, 2, 2]
     assert "torch did not get there in every round: 97.99%" in capsys.readouterr().out
+    row = bench_results.gpu_table([result]).splitlines()[-1]
+    assert "to 99% of MNIST, batch 2 | tf32 | 2.00 s |" in row
+    assert row.count("5.00 s, did not get there (97.99%): **2.50 x**") == 2        # eager, and the fastest
+
+
+def test_a_rival_that_fails_on_mnist_is_a_row_and_scratchnet_keeps_its_times(bench_here, monkeypatch, tmp_path):
+    def no_gpu(*arguments):
+        raise rivals.Unavailable("PyTorch sees no GPU")
+    monkeypatch.setattr(mnist, "IMAGES", 9)
+    monkeypatch.setattr(bench_mnist, "Torch", no_gpu)
+    mine, theirs = bench_here("--mode", "epoch", "--sample")["rows"]
+    assert mine["seconds"] > 0 and theirs == {"engine": "torch", "why": "PyTorch sees no GPU"}
+
+    def run(program, engine, *words):
+        if engine == "no_gpu":
+            raise RuntimeError("a program that was timed failed")
+        return 2.0, b"0.9912\n"
+    monkeypatch.setattr(bench_mnist.bench_start, "run", run)
+    mine, theirs = bench_here("--mode", "accuracy", "--data-dir", str(tmp_path))["rows"]
+    assert mine["seconds"] == 2 and "failed" in theirs["why"]
+    with pytest.raises(RuntimeError, match="scratchnet"):
+        bench_mnist.give_up("scratchnet", {}, [], "it failed")
 
 
 def test_a_result_that_is_too_far_from_the_truth_is_said():
@@ -165,6 +190,13 @@ def test_a_result_that_is_too_far_from_the_truth_is_said():
     assert "2.1e+00 from float64, more than the 2.0e-01 that bf16" in doubts(2.1, 0.1, "bf16")
     assert "count for nothing" in doubts(float("nan"), 1e-3, "tf32")
     assert "turns so many ReLUs" in doubts(1.1, 1.2, "bf16") and "count for nothing" not in doubts(1.1, 1.2, "bf16")
+
+
+def test_steps_that_are_not_replayed_are_said(monkeypatch):
+    monkeypatch.setattr(ours, "recorded", [lambda: []])
+    assert not ours.replayed()
+    rows = [{"engine": "scratchnet", "replayed": False}]
+    assert "not replayed from a CUDA graph" in "".join(bench_report.doubts({"rows": rows, "mode": "inference"}))
 
 
 def test_a_turn_on_a_device_is_long_enough_and_gives_its_memory_back():
@@ -183,12 +215,12 @@ def test_a_turn_on_a_device_is_long_enough_and_gives_its_memory_back():
     assert meter.peak_bytes() == (1, 1)
 
 
-def test_our_memory_is_that_of_the_pool_and_of_every_graph(monkeypatch):
+def test_our_memory_is_that_of_the_pool_of_every_graph_and_of_cublas(monkeypatch):
     def pool(size):
         return types.SimpleNamespace(total_bytes=lambda: size, free_all_blocks=None)
     monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(get_default_memory_pool=lambda: pool(100)))
     monkeypatch.setattr(ours, "recorded", [lambda: [types.SimpleNamespace(pool=pool(20))], lambda: []])
-    assert ours.meter().peak_bytes() == (120, 120)
+    assert ours.meter().peak_bytes() == (120 + 32 * 2**20,) * 2
 
 
 def test_what_moves_of_a_network_layer_by_layer():
