@@ -65,8 +65,8 @@ def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monke
 
 def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device, monkeypatch):
     predict, images, expected, counts = on_device
-    recorded, run = [], predict._replays.run
-    monkeypatch.setattr(predict._replays, "run", lambda x: recorded.append(x.shape) or run(x))
+    recorded, run = [], predict._run
+    monkeypatch.setattr(predict, "_run", lambda x: recorded.append(x.shape) or run(x))
     results = [predict(images), predict(images)]
     assert recorded == [(3, 5, 6, 8)] * 2 and predict._replays.graphs                     # once to record it
     counts.clear()
