@@ -94,7 +94,30 @@ def test_graphs_are_bounded_and_a_recording_that_fails_is_not_tried_again(on_dev
     monkeypatch.setattr("scratchnet.kernels.cuda.graph.Captured", lambda *_: tries.append(1) or 1 / 0)
     for count in (2, 1, 2):
         np.testing.assert_allclose(predict(images[:count].copy()).get(), expected[:count], rtol=1e-4, atol=1e-5)
-    assert len(tries) == 1
+    assert len(tries) == 1 and predict._replays.why == "ZeroDivisionError: division by zero"
+
+
+def test_images_that_a_graph_has_no_memory_for_run_as_before_and_others_are_replayed(on_device, monkeypatch):
+    from scratchnet.inference import replay
+    from scratchnet.kernels.cuda import graph
+    predict, images, expected, _ = on_device
+    record, room, tries = graph.Captured, [], []
+
+    def recorded(run, x):
+        assert len(room) == len(tries) + 1
+        tries.append(len(x))
+        if len(x) == 3:
+            raise MemoryError("Out of memory\nallocating")
+        return record(run, x)
+    monkeypatch.setattr(graph, "Captured", recorded)
+    monkeypatch.setattr(graph, "make_room", lambda: room.append(1))
+    monkeypatch.setattr(replay, "SEEN", 2)
+    for count in (3, 3, 3, 2, 2, 2):
+        np.testing.assert_allclose(predict(images[:count].copy()).get(), expected[:count], rtol=1e-4, atol=1e-5)
+    assert tries == [3, 2] and predict._replays.why == "MemoryError: Out of memory"
+    assert [key[0][0] for key in predict._replays.graphs] == [2]
+    predict(images[:1].copy())
+    assert [key[0][0] for key in predict._replays.ran] == [2, 1]
 
 
 def test_a_layer_of_somebody_elses_is_never_recorded(cupy):
