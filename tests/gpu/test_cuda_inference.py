@@ -52,6 +52,19 @@ def test_bias_residual_and_relu_are_one_launch_behind_a_product(on_device):
     assert counts == {"add_bias": 2, "conv2d": 1, "batch_norm_apply": 1}
 
 
+def test_a_depthwise_convolution_with_a_bias_alone_is_one_launch(on_device):
+    import cupy as module
+    model = sn.Sequential(depthwise=sn.DepthwiseConv2D(3, padding=1))
+    model.init(0, (5, 6, 4))
+    model["depthwise"].bias.value = normal(1, 4)
+    images, counts = normal(2, 2, 5, 6, 4), on_device[3]
+    predict = sn.for_inference(sn.to_device(model, "cuda"))
+    counts.clear()
+    y = predict(module.asarray(images))
+    assert sum(counts.values()) == 1, counts
+    np.testing.assert_allclose(y.get(), sn.to_device(model, "cpu")(images), rtol=1e-4, atol=1e-5)
+
+
 def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monkeypatch):
     predict, images, expected, counts = on_device
     predict._replays.fits = False                # call by call
