@@ -86,12 +86,22 @@ def use_precision(name):
     all of them. A backward runs in the precision in force when it is called. Nothing changes on the CPU."""
     if name not in PRECISIONS:
         raise ValueError(f"use_precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
+    if name != PRECISIONS[0] and _loaded.get("gpu", (False,))[0]:
+        check_precision(name)
     from scratchnet.kernels.cuda.precision import precision
     before, precision.name = precision.name, name
     try:
         yield
     finally:
         precision.name = before
+
+
+def check_precision(name):
+    """RuntimeError where the GPU, which there is, does not compute in this precision."""
+    from scratchnet.kernels.cuda.probe import tensor_cores
+    if name != PRECISIONS[0] and not tensor_cores():
+        raise RuntimeError(f"{name}: expected a GPU of compute capability 8.0 or above, got {gpu()[1]}, which is below; use "
+                           f"the precision {PRECISIONS[0]}")
 
 
 def is_array(x):

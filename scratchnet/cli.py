@@ -121,6 +121,11 @@ def choose_device(args):
         why = f" ({reason})" if reason else ""
         raise UsageError(f"--precision {args.precision}: expected a GPU, got the CPU{why}, which computes in {EXACT}; take "
                          "--device cuda where there is one, or leave --precision out")
+    if not exact:
+        try:
+            backend.check_precision(args.precision)
+        except RuntimeError as error:
+            raise UsageError(f"--precision {error}") from None
     if reason:
         print(f"running on the CPU: {reason}", file=sys.stderr)
     return device

@@ -48,7 +48,8 @@ rows("scratchnet/inference/__init__.py", MEMORY,
 rows("scratchnet/inference/replay.py", "tests/gpu/test_cuda_inference.py",
      ("what a graph writes over is returned", "captured(images).copy()", "captured(images)"),
      ("graphs without end", "            del self.graphs[next(iter(self.graphs))]\n", ""),
-     ("a recording is tried again", "            self.fits = False\n", ""))
+     ("a recording is tried again", "            self.ran[key] = None\n", ""),
+     ("given up for all images", "self.fits = isinstance(error, MemoryError)", "self.fits = False"))
 rows("kernels/cuda/packed.py", "tests/gpu/test_cuda_inference.py",
      ("weights are rounded at every call", "if self.rounded is None:", "if True:"),
      ("the shift of a residual forgotten", "self.zeros if self.b is None else self.b", "self.zeros"))

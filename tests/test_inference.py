@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -203,6 +204,20 @@ def test_a_nan_in_an_image_is_seen_in_its_logits_and_in_no_others():
     assert np.isnan(sn.for_inference(model)(x)).any(axis=1).tolist() == [False, True, False]
 
 
-def test_it_can_be_copied():
-    predict = sn.for_inference(initialised(conv=conv(), pool=sn.MaxPool2D(2)))
-    assert np.array_equal(copy.deepcopy(predict)(images()), predict(images()))
+def test_it_can_be_copied_and_pickled():
+    predict = sn.for_inference(initialised(conv=conv(), bn=sn.BatchNorm(), pool=sn.MaxPool2D(2)))
+    for copied in (copy.deepcopy(predict), pickle.loads(pickle.dumps(predict))):
+        assert np.array_equal(copied(images()), predict(images()))
+
+
+def test_its_memory_is_given_back_with_its_last_reference():
+    predict = sn.for_inference(initialised(conv=conv(), flat=sn.Flatten(), fc=sn.Dense(3)))
+    predict(images())
+    seen, enabled = [weakref.ref(predict), *map(weakref.ref, predict._steps)], gc.isenabled()
+    gc.disable()
+    try:
+        del predict
+        assert not any(reference() is not None for reference in seen)
+    finally:
+        if enabled:
+            gc.enable()

@@ -34,13 +34,13 @@ def conv2d(x, w, b, strides, padding, dilation, groups, activation=None):
     geometry = strides, padding, dilation
     N, OH, OW = _outputs(x.shape, w.shape, *geometry)
     if _is_product(w.shape, padding, groups):
-        rows = _picked(x, strides).reshape(N * OH * OW, CG)
+        rows = real("conv2d", "x", _picked(x, strides)).reshape(N * OH * OW, CG)
         y = add_bias(product(rows, w.reshape(CG, F)), b, activation)  # (N*OH*OW, F) = (N*OH*OW, C) @ (C, F)
         return y.reshape(N, OH, OW, F)
     y = empty((N, OH, OW, F), x.dtype)
     if CT := conv_tensor.channels(x, w, CG, F // groups, groups):
+        sizes = _sizes("conv2d", (*x.shape[:3], CT * groups), y.shape, (KH, KW, CT, F), *geometry)
         x, w = conv_tensor.filled_up(x, CT * groups), conv_tensor.filled_up(w.reshape(KH * KW, CG * F), CT * F)
-        sizes = _sizes("conv2d", x.shape, y.shape, (KH, KW, CT, F), *geometry)
         conv_tensor.conv2d(x, w.reshape(KH, KW, CT, F), b, y, sizes, activation)
         return y
     sizes = _sizes("conv2d", x.shape, y.shape, w.shape, *geometry)
@@ -86,8 +86,8 @@ def conv2d_backward_weights(dy, x, w_shape, strides, padding, dilation, groups):
         windows = real("conv2d_backward_weights", "x", _picked(x, strides)).reshape(pixels, CG)
         return product(windows.T, dy.reshape(pixels, F), FLOAT32).reshape(w_shape)  # (C, F) = (C, pixels) @ (pixels, F)
     if CT := conv_tensor.channels(dy, x, CG, F // groups, groups):
+        sizes = _sizes("conv2d_backward_weights", (*x.shape[:3], CT * groups), dy.shape, (KH, KW, CT, F), *geometry)
         x = conv_tensor.filled_up(x, CT * groups)
-        sizes = _sizes("conv2d_backward_weights", x.shape, dy.shape, (KH, KW, CT, F), *geometry)
         dw = conv_tensor.conv2d_backward_weights(dy, x, (KH, KW, CT, F), sizes)
         return array("conv2d_backward_weights", "dw", dw[:, :, :CG])
     sizes = _sizes("conv2d_backward_weights", x.shape, dy.shape, w_shape, *geometry)

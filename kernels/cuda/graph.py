@@ -26,6 +26,11 @@ def recording():
     return _current.recorder is not None
 
 
+def recorder():
+    """The Captured that this thread records, or None."""
+    return _current.recorder
+
+
 def varying(number):
     """number(), a Python int or float; in a recording an array (1,) on the device, int32 or float32, which in each replay
     holds what number() gave just before it."""
@@ -56,7 +61,7 @@ class Captured:
     """
 
     def __init__(self, function, *inputs):
-        self.actions, self.kept, self.places = [], [], 0
+        self.actions, self.kept, self.places, self.workspaces = [], [], 0, {}
         self.numbers = empty((NUMBERS,), numpy.int32)
         self.inputs = [empty(given.shape, given.dtype) for given in inputs]
         before, _current.recorder = _current.recorder, self

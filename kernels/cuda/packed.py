@@ -40,7 +40,9 @@ class PackedConv2D:
 
     def __call__(self, x, padding, residual=None, relu=False, out=None):
         w, window = self.weights.w, (self.strides, padding, self.dilation)
-        if w.shape[2] == 1 and self.groups == x.shape[3]:
+        if self.groups > 1 and w.shape[2] == 1:
+            if residual is None and not relu:
+                return depthwise_conv2d(x, w, self.b, *window)
             y = depthwise_conv2d(x, w, None, *window)
         elif residual is None:
             return conv2d(x, self.weights.beside(x), self.b, *window, self.groups, "relu" if relu else None)

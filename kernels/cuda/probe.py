@@ -1,4 +1,4 @@
-"""Is there a GPU that works? Importing CuPy proves nothing, so a kernel is compiled and run."""
+"""Is there a GPU that works? Importing CuPy proves nothing, so a kernel is compiled and run, and cuBLAS called."""
 
 import contextlib
 import importlib.metadata
@@ -29,6 +29,12 @@ def conflict():
         return (f"{' and '.join(installed)} are installed over each other; uninstall them all, then install the one "
                 "extra that fits the driver, cuda12 or cuda13")
     return None
+
+
+def tensor_cores():
+    """Whether the current device multiplies in TF32 and bfloat16: those of compute capability 8.0 and above do."""
+    import cupy
+    return int(cupy.cuda.Device().compute_capability) >= 80
 
 
 def facts():
@@ -76,6 +82,7 @@ def _probe():
         cupy.RawModule(code=source).get_function("probe")((1,), (N,), (x, y, cupy.int32(N)))
         if y.get().tolist() != [2.0 * i for i in range(N)]:
             return False, "a test kernel gave a wrong result"
+        cupy.cuda.device.get_cublas_handle()     # a wheel without the extra ctk has no library for it
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"]
         return True, name.decode() if isinstance(name, bytes) else str(name)
     except Exception as error:                    # CuPy raises many kinds; each of them means "not usable"

@@ -59,11 +59,11 @@ class InferenceModel:
             if isinstance(step, Linear):
                 step.finish()
         self._plans = {}
-        self._replays = Replays(self._run, self._steps)
+        self._replays = Replays(self._steps)
         self.input_shape = model.input_shape
 
     def __call__(self, images):
-        return self._replays(check_input(self._model, images))
+        return self._replays(check_input(self._model, images), self._run)
 
     def _run(self, images):
         plan = self._plan(images.shape)
@@ -112,15 +112,6 @@ class InferenceModel:
 
     def _words(self):
         return f"{self._model.label()} for inference"
-
-    def __deepcopy__(self, memo):
-        """Another one with graphs of its own."""
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
-        rest = {name: value for name, value in vars(self).items() if name != "_replays"}
-        vars(copied).update(copy.deepcopy(rest, memo))
-        copied._replays = Replays(copied._run, copied._steps)
-        return copied
 
     def __repr__(self):
         """Its steps, a line each, with the layers that each stands for."""

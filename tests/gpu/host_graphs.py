@@ -196,5 +196,6 @@ def _copy(there, here):
 
 
 cuda = types.SimpleNamespace(
-    Stream=Stream, Event=Event, MemoryPool=MemoryPool, using_allocator=using_allocator, get_current_stream=current,
+    Device=lambda: types.SimpleNamespace(compute_capability="90"), Stream=Stream, Event=Event,
+    MemoryPool=MemoryPool, using_allocator=using_allocator, get_current_stream=current,
     alloc_pinned_memory=lambda size: bytearray(max(1, size)))

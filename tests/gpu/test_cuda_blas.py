@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from engines import normal
 
-from scratchnet.kernels.cuda import blas
+from scratchnet.kernels.cuda import blas, graph
 
 FLOAT, FLOAT_SUMS = 0, 68                        # CUDA_R_32F, CUBLAS_COMPUTE_32F
 LIBRARY = """
@@ -43,7 +43,7 @@ def library(tmp_path, monkeypatch):
                     "-lmultiply"], check=True, cwd=tmp_path)
     cuda = types.SimpleNamespace(
         device=types.SimpleNamespace(get_cublas_handle=lambda: 77), Memory=lambda size: types.SimpleNamespace(ptr=9),
-        get_current_stream=lambda: types.SimpleNamespace(ptr=5),
+        get_current_stream=lambda: types.SimpleNamespace(ptr=5), runtime=types.SimpleNamespace(getDevice=lambda: 0),
         cublas=types.SimpleNamespace(__file__=str(tmp_path / "module.so")))
     monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(cuda=cuda))
     monkeypatch.setattr(blas, "_thread", blas._Thread())
@@ -71,6 +71,20 @@ def test_the_arguments_arrive_as_cublas_has_them(library, turned):
 def test_a_refusal_is_an_error_with_its_number(library):
     with pytest.raises(RuntimeError, match="cublasGemmEx: cuBLAS gave the status 15"):
         multiplied(normal(0, 3, 7), normal(1, 7, 5), compute=1)
+
+
+def test_a_workspace_is_of_a_thread_and_a_device_or_of_a_graph(library, monkeypatch):
+    from cupy import cuda
+    ordinary = blas.workspace()
+    assert blas.workspace() is ordinary
+    first, second = (types.SimpleNamespace(workspaces={}) for _ in range(2))
+    for owner in (first, second):
+        monkeypatch.setattr(graph._current, "recorder", owner)
+        assert blas.workspace() is blas.workspace() is owner.workspaces[0] is not ordinary
+    assert first.workspaces[0] is not second.workspaces[0]
+    monkeypatch.setattr(graph._current, "recorder", None)
+    cuda.runtime.getDevice = lambda: 1
+    assert blas.workspace() is not ordinary
 
 
 @pytest.mark.gpu

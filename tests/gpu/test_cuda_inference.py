@@ -52,6 +52,19 @@ def test_bias_residual_and_relu_are_one_launch_behind_a_product(on_device):
     assert counts == {"add_bias": 2, "conv2d": 1, "batch_norm_apply": 1}
 
 
+def test_a_depthwise_convolution_with_a_bias_alone_is_one_launch(on_device):
+    import cupy as module
+    model = sn.Sequential(depthwise=sn.DepthwiseConv2D(3, padding=1))
+    model.init(0, (5, 6, 4))
+    model["depthwise"].bias.value = normal(1, 4)
+    images, counts = normal(2, 2, 5, 6, 4), on_device[3]
+    predict = sn.for_inference(sn.to_device(model, "cuda"))
+    counts.clear()
+    y = predict(module.asarray(images))
+    assert sum(counts.values()) == 1, counts
+    np.testing.assert_allclose(y.get(), sn.to_device(model, "cpu")(images), rtol=1e-4, atol=1e-5)
+
+
 def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monkeypatch):
     predict, images, expected, counts = on_device
     predict._replays.fits = False                # call by call
@@ -65,8 +78,8 @@ def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monke
 
 def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device, monkeypatch):
     predict, images, expected, counts = on_device
-    recorded, run = [], predict._replays.run
-    monkeypatch.setattr(predict._replays, "run", lambda x: recorded.append(x.shape) or run(x))
+    recorded, run = [], predict._run
+    monkeypatch.setattr(predict, "_run", lambda x: recorded.append(x.shape) or run(x))
     results = [predict(images), predict(images)]
     assert recorded == [(3, 5, 6, 8)] * 2 and predict._replays.graphs                     # once to record it
     counts.clear()
@@ -94,7 +107,30 @@ def test_graphs_are_bounded_and_a_recording_that_fails_is_not_tried_again(on_dev
     monkeypatch.setattr("scratchnet.kernels.cuda.graph.Captured", lambda *_: tries.append(1) or 1 / 0)
     for count in (2, 1, 2):
         np.testing.assert_allclose(predict(images[:count].copy()).get(), expected[:count], rtol=1e-4, atol=1e-5)
-    assert len(tries) == 1
+    assert len(tries) == 1 and predict._replays.why == "ZeroDivisionError: division by zero"
+
+
+def test_images_that_a_graph_has_no_memory_for_run_as_before_and_others_are_replayed(on_device, monkeypatch):
+    from scratchnet.inference import replay
+    from scratchnet.kernels.cuda import graph
+    predict, images, expected, _ = on_device
+    record, room, tries = graph.Captured, [], []
+
+    def recorded(run, x):
+        assert len(room) == len(tries) + 1
+        tries.append(len(x))
+        if len(x) == 3:
+            raise MemoryError("Out of memory\nallocating")
+        return record(run, x)
+    monkeypatch.setattr(graph, "Captured", recorded)
+    monkeypatch.setattr(graph, "make_room", lambda: room.append(1))
+    monkeypatch.setattr(replay, "SEEN", 2)
+    for count in (3, 3, 3, 2, 2, 2):
+        np.testing.assert_allclose(predict(images[:count].copy()).get(), expected[:count], rtol=1e-4, atol=1e-5)
+    assert tries == [3, 2] and predict._replays.why == "MemoryError: Out of memory"
+    assert [key[0][0] for key in predict._replays.graphs] == [2]
+    predict(images[:1].copy())
+    assert [key[0][0] for key in predict._replays.ran] == [2, 1]
 
 
 def test_a_layer_of_somebody_elses_is_never_recorded(cupy):

@@ -1,13 +1,14 @@
 """--precision of train, evaluate and predict: where it is refused, what a run remembers, what it changes."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import scratchnet as sn
-from scratchnet import backend, evaluate, predict, train
+from scratchnet import backend, cli, evaluate, predict, train
 from scratchnet.kernels.cuda.precision import precision
 
 NET = """
@@ -48,6 +49,18 @@ def test_a_precision_that_the_cpu_does_not_have_is_refused_with_what_to_do(name,
     assert capsys.readouterr().err == (
         f"scratchnet {name}: --precision bf16: expected a GPU, got the CPU{why}, which computes in float32; take --device "
         "cuda where there is one, or leave --precision out\n")
+
+
+def test_a_gpu_without_the_tensor_cores_refuses_it(cupy, monkeypatch):
+    import cupy as module
+    monkeypatch.setattr(module.cuda, "Device", lambda: SimpleNamespace(compute_capability="75"))
+    words = "bf16: expected a GPU of compute capability 8.0 or above, got NumPy in disguise"
+    with pytest.raises(cli.UsageError, match=f"--precision {words}"):
+        cli.choose_device(SimpleNamespace(threads=None, precision="bf16", device="cuda"))
+    with sn.use_precision("float32"), pytest.raises(RuntimeError, match=words):
+        with sn.use_precision("bf16"):
+            pass
+    assert precision.name == "float32"
 
 
 def test_an_unknown_precision_is_refused_with_those_that_there_are(photos, capsys):
