@@ -38,7 +38,7 @@ def _inference(model, images, labels, precision):
     first = {"logits": step()}
     if backend.is_cupy(images):
         step()                                   # the second is recorded
-        _say(getattr(infer._replays, "why", None))
+        _say(infer._replays.why)
     return step, first
 
 
