@@ -4,15 +4,14 @@ import sys
 
 import scratchnet as sn
 from scratchnet import backend
+from scratchnet.kernels.cpu import threads
 from scratchnet.rivals import meters
 from scratchnet.rivals.workload import LR, MOMENTUM
-
 
 recorded = []               # functions that give the graphs that there are, each of which has a memory pool of its own
 
 
 def engine(workload):
-    from scratchnet.kernels.cpu import threads
     threads.set_threads(workload.threads)
     model = sn.to_device(workload.network(), workload.device)
     images, labels = on_the_device(model, *workload.data(model))
