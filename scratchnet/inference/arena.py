@@ -31,7 +31,7 @@ class Plan:
     """shapes[i] of step i's output for images (N, ...); `places` {i: Place} of those in the arena; its `size`, floats.
 
     In the arena are the outputs of packed steps, but for the result, which is the caller's. Other steps have no `out`:
-    theirs come from the kernels' free list.
+    theirs are blocks of the kernels' memory.
     """
 
     def __init__(self, steps, result, images_shape):
@@ -47,9 +47,9 @@ class Plan:
         self.places = {index: Place(start, self.shapes[index]) for index, start in starts.items()}
 
     def borrow(self):
-        """Memory for one call: a block of the kernels' free list, which has it back when the last view of it dies.
+        """Memory for one call: a block of the kernels' own (kernels/cpu/memory.py), free again when its last view dies.
 
-        So there are as many arenas as calls at once, and none between calls but in that list.
+        So there are as many arenas as calls at once, and between calls none is held here.
         """
         memory = kernels("cpu.memory")
         return memory.empty(max(self.size, memory.SMALLEST // 4))        # smaller ones would not be aligned

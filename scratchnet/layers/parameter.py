@@ -8,9 +8,10 @@ from scratchnet.backend import converted, lasting, ops
 class Parameter:
     """`value`, written in place by the engine, so that its address never changes, and `grad`.
 
-    grad is None until a backward has added to it, and again after the optimiser's step; a GPU's is used again: copy it. Assigning `value` checks the
-    shape and drops the gradient, which belonged to the old value. `version` counts the changes of value: a backward
-    that would mix old activations with new weights is refused (see Backward in base.py).
+    grad is None until a backward has added to it, and again after the optimiser's step; on a GPU its memory is used again,
+    so what is to last is a copy. Assigning `value` checks the shape and drops the gradient, which belonged to the old value.
+    `version` counts the changes of value: a backward that would mix old activations with new weights is refused (see
+    Backward in running.py).
     """
 
     def __init__(self, value, trainable=True):
