@@ -16,6 +16,7 @@ _choice = _Choice()
 _loaded = {}
 KERNELS = ("reference", "cpu")
 PRECISIONS = ("float32", "tf32", "bf16")
+RECORDERS = "scratchnet.kernels.cpu.recording", "scratchnet.kernels.cuda.graph"
 
 
 def ops(x):
@@ -40,29 +41,37 @@ def runs_on_cuda(x):
     return ops(x) is _loaded.get("cuda")
 
 
+def runs_on_cpu(x):
+    """Whether operations on arrays like x are compiled kernels of ours for the CPU."""
+    return ops(x) is _loaded.get("cpu")
+
+
 def varying(number):
-    """number(), a Python int or float; while a step is recorded for a GPU, its place there (kernels/cuda/graph.py)."""
-    graph = _graph()
-    return number() if graph is None else graph.varying(number)
+    """number(), a Python int or float; while a step is recorded, its place in the recording."""
+    recorder = _recorder()
+    return number() if recorder is None else recorder.varying(number)
 
 
 def each_time(action):
-    """Call action(); while a step is recorded for a GPU, let it be called for each replay instead."""
-    graph = _graph()
-    return action() if graph is None else graph.each_time(action)
+    """Call action(); while a step is recorded, let it be called for each replay."""
+    recorder = _recorder()
+    return action() if recorder is None else recorder.each_time(action)
 
 
 def lasting(array):
-    """`array`, which is kept beyond the step. RuntimeError where a step is recorded, whose arrays end with the graph."""
-    graph = _graph()
-    if graph is not None and graph.recording():
+    """`array`, which is kept beyond the step. RuntimeError where a step is recorded, whose arrays end with the recording."""
+    if _recorder() is not None:
         raise RuntimeError("an array that is to last was made in a step that is recorded")
     return array
 
 
-def _graph():
-    """kernels/cuda/graph.py, if anyone has loaded it: nobody else records."""
-    return sys.modules.get("scratchnet.kernels.cuda.graph")
+def _recorder():
+    """The module that this thread records a step with, or None."""
+    for name in RECORDERS:
+        module = sys.modules.get(name)
+        if module is not None and module.recording():
+            return module
+    return None
 
 
 @contextlib.contextmanager

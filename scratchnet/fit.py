@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.arriving import arriving
-from scratchnet.backend import array_module, in_float32, memory_in_words, to_host
+from scratchnet.backend import array_module, each_time, in_float32, memory_in_words, to_host
 from scratchnet.data import Batches
 from scratchnet.layers import Layer, Softmax
 from scratchnet.losses import softmax_cross_entropy
@@ -34,7 +34,7 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
 
     FloatingPointError names the step whose loss is not a number; on the CPU the parameters are still those before it. On a
     GPU a step of a float32 model with a gradient that is not finite is skipped and counted (skipped_steps in the epoch's row), and 100 of them in a row,
-    or a whole epoch, are that error. A GPU replays the step from a CUDA graph where it can (scratchnet/replay.py).
+    or a whole epoch, are that error. A step is replayed without its Python where it can be (scratchnet/replay.py).
     """
     train = as_batches("train", train, batch_size, seed)
     if validation is not None:
@@ -54,10 +54,13 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
                         criterion=criterion, validation_criterion=validation_criterion, seed=seed,
                         progress=progress, after_step=after_step, after_epoch=after_epoch)
 
-    def run(images, labels):
-        loss, logits, backward = model.loss(images, labels, criterion)
+    def check_loss(loss, images):
         with naming_the_culprit(model, images):
             position.tally.check(loss)
+
+    def run(images, labels):
+        loss, logits, backward = model.loss(images, labels, criterion)
+        each_time(lambda: check_loss(loss, images))
         backward()                              # adds dL/dparameter to every parameter.grad
         optimizer.step()                        # uses the gradients and clears them
         return loss, logits

@@ -47,7 +47,8 @@ def mean_squared_error(predictions, targets):
 def _float_array(loss, what, array):
     if not is_array(array) or not (array.dtype.kind == "f" or is_bfloat16(array.dtype)):
         raise TypeError(f"{loss}: {what} must be a float array, got {getattr(array, 'dtype', type(array).__name__)}")
-    return array_module(array).ascontiguousarray(in_float32(array))
+    array = in_float32(array)
+    return ops(array).contiguous(array)
 
 
 def _targets(logits, labels):

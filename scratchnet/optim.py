@@ -39,11 +39,12 @@ class _Optimizer:
         together = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
-                step = None if runs_on_cuda(parameter.value) else self._count(name)
-                together.setdefault((ops(parameter.value), step), []).append(name)
-        for (_, step), names in together.items():
+                on_cuda = runs_on_cuda(parameter.value)
+                count = None if on_cuda else self._steps_on_the_host(name)
+                together.setdefault((ops(parameter.value), count), []).append(name)
+        for (_, count), names in together.items():
             parameters = [self.parameters[name] for name in names]
-            lr = self.lr if step else self._on_the_clock(names)
+            lr, step = (self._on_the_clock(names), None) if count is None else self._counted(names)
             self.update(lr, step, names, [p.value for p in parameters], [p.grad for p in parameters])
             for parameter in parameters:
                 parameter.clear_grad()
@@ -61,11 +62,15 @@ class _Optimizer:
         """On a GPU an int32 array (1,) there: not 0 where the last step has changed nothing. Else None."""
         return None if self.clock is None else self.clock.skipped
 
-    def _count(self, name):
+    def _steps_on_the_host(self, name):
         if name in self._clocked:                # it has come back from the device
             self._stop_the_clock()
-        self._counts[name] = self._counts.get(name, 0) + 1
-        return self._counts[name]
+        return self._counts.get(name, 0)
+
+    def _counted(self, names):
+        """lr and step of parameters that have been updated equally often, one more time from now on."""
+        each_time(lambda: self._counts.update({name: self._counts.get(name, 0) + 1 for name in names}))
+        return varying(lambda: float(self.lr)), varying(lambda: self._counts[names[0]])
 
     def _on_the_clock(self, names):
         if names != self._clocked:

@@ -1,14 +1,15 @@
-"""A training step that a GPU replays from a CUDA graph: one launch instead of dozens, and none of the step's Python.
+"""A training step replayed from a recording, without its Python: on a GPU a CUDA graph, one launch instead of dozens
+(kernels/cuda/graph.py); on the CPU the list of its kernels (kernels/cpu/recording.py), where they take little memory.
 
-A graph has built in the addresses of arrays and the values of settings, so before every step it is made sure that they
-are still what they were. kernels/cuda/graph.py records and replays.
+A recording has built in the addresses of arrays and the values of settings, so before every step it is made sure that they
+are still what they were.
 """
 
 import functools
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, is_
 
-from scratchnet.backend import runs_on_cuda
+from scratchnet.backend import kernels, runs_on_cpu, runs_on_cuda
 from scratchnet.layers.base import Layer
 from scratchnet.layers.running import local
 
@@ -17,27 +18,37 @@ _OF_A_PARAMETER = attrgetter("_value", "_grad", "_has_grad", "trainable")
 
 
 def replayed(run, model, optimizer, criterion, samples, say):
-    """step(images, labels) -> what run(images, labels) gives, which is a step of training; on a GPU it is replayed where
-    the batch has `samples` images. say(words) is told, once, why a step on a GPU cannot be. On the CPU: run itself."""
-    parameters = model.parameters().values()
-    if not parameters or not all(runs_on_cuda(parameter.value) for parameter in parameters):
+    """step(images, labels) -> what run(images, labels) gives, which is a step of training; replayed where it can be and the
+    batch has `samples` images. say(words) is told, once, why a step on a GPU cannot be."""
+    values = [parameter.value for parameter in model.parameters().values()]
+    on_cuda = bool(values) and all(map(runs_on_cuda, values))
+    if not on_cuda and not (values and all(map(runs_on_cpu, values))):
         return run
     reason = _reason_against(model, optimizer, criterion)
-    if reason:
+    if reason and on_cuda:
         say(reason)
+    if reason:
         return run
-    return Replayed(run, model, optimizer, samples, say)
+    return (OnCUDA if on_cuda else OnCPU)(run, model, optimizer, samples, say)
 
 
 class Replayed:
+    """What both have: the step, when it is recorded, and whether a recording still holds.
+
+    A kind of it says runs_here(images); tables(): where else settings stand; about(images, labels), of the batch and
+    around it, that a recording is for; record(images, labels) -> recorded, which changes nothing, and raises what is
+    wrong.
+    """
+
     def __init__(self, run, model, optimizer, samples, say):
         self.run, self.model, self.optimizer, self.samples, self.say = run, model, optimizer, samples, say
-        self.captured, self.built_in, self.seen = None, None, 0
+        self.captured = self.built_in = self.built_for = self.why = None
+        self.seen = 0
 
     def __call__(self, images, labels):
-        if self.say is None or len(images) != self.samples or local.watchers or not runs_on_cuda(images):
+        if self.say is None or len(images) != self.samples or local.watchers or not self.runs_here(images):
             return self.run(images, labels)
-        if self.built_in is not None and not self.built_in.still_holds(images, labels):
+        if self.built_in is not None and not self._still_holds(images, labels):
             self.captured, self.built_in = None, None
         if self.captured is None and (self.seen < WARM_UP or self.built_in is None or not self._record(images, labels)):
             return self._run_ordinarily(images, labels)
@@ -46,42 +57,80 @@ class Replayed:
     def _run_ordinarily(self, images, labels):
         """A step that makes what is made once: gradients, the optimiser's state, compiled kernels."""
         result = self.run(images, labels)
-        if self.built_in is None or not self.built_in.still_holds(images, labels):
-            self.built_in, self.seen = BuiltIn(self.model, self.optimizer, images, labels), 0
+        if self.built_in is None or not self._still_holds(images, labels):
+            self.built_in, self.seen = BuiltIn(self.model, self.optimizer, self.tables()), 0
+            self.built_for = self.about(images, labels)
         self.seen += 1
         return result
 
+    def _still_holds(self, images, labels):
+        return self.built_for == self.about(images, labels) and self.built_in.still_holds()
+
     def _record(self, images, labels):
-        from scratchnet.kernels.cuda.graph import Captured, make_room
         try:
-            make_room()
-            self.captured = Captured(self.run, images, labels)
+            self.captured = self.record(images, labels)
         except Exception as error:                          # CuPy's, CUDA's, or of a layer that wants to read the device
             for parameter in self.model.parameters().values():
                 parameter.clear_grad()
-            self.say(f"{type(error).__name__}: {error}".splitlines()[0])
+            self.why = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.say(self.why)
             self.say = None
         return self.captured is not None
 
 
+class OnCUDA(Replayed):
+    def runs_here(self, images):
+        return runs_on_cuda(images)
+
+    def tables(self):
+        from scratchnet.kernels.cuda.precision import precision
+        return [vars(precision)]
+
+    def about(self, *arrays):
+        return _kind(*arrays)
+
+    def record(self, images, labels):
+        from scratchnet.kernels.cuda.graph import Captured, make_room
+        make_room()
+        return Captured(self.run, images, labels)
+
+
+class OnCPU(Replayed):
+    """Without words where it cannot be: the step is what it is without replays."""
+
+    def __init__(self, run, model, optimizer, samples, say):
+        super().__init__(run, model, optimizer, samples, lambda words: None)
+
+    def runs_here(self, images):
+        return runs_on_cpu(images)
+
+    def tables(self):
+        return []
+
+    def about(self, *arrays):
+        return _kind(*arrays), kernels("cpu.threads").threads()
+
+    def record(self, images, labels):
+        from scratchnet.trial import trial
+        return trial(self.run, self.model, self.optimizer, images, labels)
+
+
 class BuiltIn:
-    """What a graph of a step has built in: all that the model, its optimiser and the precision have in their tables.
+    """What a recording of a step has built in: all that the model and its optimiser have in their tables, and `tables`.
 
     Compared by identity, which is quick: who assigns an equal number anew pays with another recording.
     """
 
-    def __init__(self, model, optimizer, images, labels):
-        from scratchnet.kernels.cuda.precision import precision
+    def __init__(self, model, optimizer, tables):
         self.optimizer, self.parameters = optimizer, list(model.parameters().values())
-        self.tables = [vars(precision), optimizer.settings, optimizer.slots, *optimizer.slots.values()]
+        self.tables = [*tables, optimizer.settings, optimizer.slots, *optimizer.slots.values()]
         for layer in every_layer(model):
             self.tables += vars(layer), layer._children, layer._parameters, layer._buffers
-        self.batch = _kind(images, labels)
         self.things = self._things()             # held, so that none of them ends and leaves its identity to another
-        self.identities = list(map(id, self.things))
 
-    def still_holds(self, images, labels):
-        return _kind(images, labels) == self.batch and list(map(id, self._things())) == self.identities
+    def still_holds(self):
+        things = self._things()
+        return len(things) == len(self.things) and all(map(is_, things, self.things))
 
     def _things(self):
         optimizer = self.optimizer
@@ -103,7 +152,7 @@ def every_layer(layer):
 
 
 def _reason_against(model, optimizer, criterion):
-    """Why a step cannot be replayed, or None: what is not of scratchnet may do on the host what a graph knows nothing of."""
+    """Why a step cannot be replayed, or None: what is not of scratchnet may do on the host what a recording knows nothing of."""
     for layer in every_layer(model):
         if not _is_ours(type(layer)):
             return f"{layer.label()} is a layer of your own"

@@ -73,8 +73,8 @@ rows("scratchnet/optim.py", "tests/test_optim.py::test_frozen_parameters_are_lef
 rows("scratchnet/optim.py", "tests/test_optim.py::test_a_step_uses_the_gradients_and_clears_them",
      ("gradients kept after a step", "parameter.clear_grad()", "pass"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_parameters_updated_more_often_than_others_have_their_own_corrections",
-     ("one number of steps for all", "together.setdefault((ops(parameter.value), step), [])",
-      "together.setdefault((ops(parameter.value), step and max(self._counts.values())), [])"))
+     ("one number of steps for all", "together.setdefault((ops(parameter.value), count), [])",
+      "together.setdefault((ops(parameter.value), count and max(self._counts.values())), [])"))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_state_goes_on_to_the_same_bits",
      ("steps not part of the state", 'return state | {f"steps/{name}"', 'return state or {f"steps/{name}"'))
 rows("scratchnet/optim.py", "tests/test_optim.py::test_four_steps_are_the_rule_written_out",
@@ -148,7 +148,7 @@ rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_optimise
      ("momentum as a moving average", "v = momentum * velocity[i] + g",
       "v = momentum * velocity[i] + (float32(1) - momentum) * g"),
      ("Adam's first moment biased", "float(lr) / (1 - float(beta1) ** int(step))", "float(lr)"),
-     ("AdamW's decay without lr", "float(lr) * float(weight_decay))", "float(weight_decay))"))
+     ("AdamW's decay without lr", "float(lr) * float(decay)", "float(decay)"))
 rows("kernels/cpu/optim.py", "tests/kernels/test_cpu_pointwise.py::test_lists_of_arrays_are_updated_as_each_of_them",
      ("the first block of each parameter only", "for first in range(0, value.size, BLOCK)]", "for first in range(0, 1)]"),
      ("addresses of arrays that are gone", "reference() is not array or", "False or"),

@@ -14,6 +14,7 @@ from numpy import float32
 from . import memory
 from .column_sums import affine, fetch_ahead, gradient_sums, moments, repeated
 from .compile import behaved, exact_helper, light_kernel
+from .recording import computed
 
 
 @light_kernel
@@ -64,7 +65,7 @@ def _apply_backward(dy, x, mean, scale, shift, limit, slope, constant, dx):
 def batch_norm(x, gamma, beta, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with the batch's own μ and biased σ²; + residual; negatives to 0.  -> y, μ, σ²"""
     x = behaved(x)
-    mean, var = (statistic.astype("float32") for statistic in moments(x))
+    mean, var = computed(lambda: tuple(statistic.astype("float32") for statistic in moments(x)))
     return batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual, relu), mean, var
 
 
@@ -72,16 +73,20 @@ def batch_norm_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
     """dx = γ/√(σ² + ε) · (dy - mean(dy) - x̂ · mean(dy x̂)), dγ = Σ dy x̂, dβ = Σ dy; with relu for dy where y > 0."""
     dy, x = behaved(dy), behaved(x)
     M = max(1, x.size // x.shape[-1])
-    rstd, dgamma, dbeta = _gradients(dy, x, gamma, beta, mean, var, epsilon, relu)              # (C,) each
-    scale = gamma * rstd
-    dx = _input_gradient(dy, x, mean, scale, beta, relu, -scale * rstd * dgamma / M, -scale * dbeta / M)
-    return dx, dgamma.astype("float32"), dbeta.astype("float32")
+
+    def sums():
+        rstd, dgamma, dbeta = _gradients(dy, x, gamma, beta, mean, var, epsilon, relu)          # (C,) each
+        scale = gamma * rstd
+        return (dgamma.astype("float32"), dbeta.astype("float32"),
+                *repeated(mean, scale, beta, -scale * rstd * dgamma / M, -scale * dbeta / M))
+    dgamma, dbeta, *constants = computed(sums)
+    return _input_gradient(dy, x, relu, *constants), dgamma, dbeta
 
 
 def batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual=None, relu=False):
     """y = γ (x - μ) / √(σ² + ε) + β with given μ and σ²; + residual; with relu negatives to 0."""
     x, y = behaved(x), memory.empty(x.shape)
-    constants = repeated(mean, gamma * _rstd(var, epsilon), beta)
+    constants = computed(lambda: repeated(mean, gamma * _rstd(var, epsilon), beta))
     if residual is None:
         _apply(x.reshape(-1), *constants, _limit(relu), y.reshape(-1))
     else:
@@ -92,10 +97,13 @@ def batch_norm_inference(x, gamma, beta, mean, var, epsilon, residual=None, relu
 def batch_norm_inference_backward(dy, x, gamma, beta, mean, var, epsilon, relu=False):
     """μ and σ² are constants: dx = dy γ/√(σ² + ε), dγ = Σ dy x̂, dβ = Σ dy; with relu for dy where y > 0."""
     dy, x = behaved(dy), behaved(x)
-    rstd, dgamma, dbeta = _gradients(dy, x, gamma, beta, mean, var, epsilon, relu)
-    zero = numpy.zeros_like(mean)
-    return (_input_gradient(dy, x, mean, gamma * rstd, beta, relu, zero, zero), dgamma.astype("float32"),
-            dbeta.astype("float32"))
+
+    def sums():
+        rstd, dgamma, dbeta = _gradients(dy, x, gamma, beta, mean, var, epsilon, relu)
+        zero = numpy.zeros_like(mean)
+        return dgamma.astype("float32"), dbeta.astype("float32"), *repeated(mean, gamma * rstd, beta, zero, zero)
+    dgamma, dbeta, *constants = computed(sums)
+    return _input_gradient(dy, x, relu, *constants), dgamma, dbeta
 
 
 def _gradients(dy, x, gamma, beta, mean, var, epsilon, relu):
@@ -105,8 +113,8 @@ def _gradients(dy, x, gamma, beta, mean, var, epsilon, relu):
     return rstd, products * rstd, dbeta
 
 
-def _input_gradient(dy, x, mean, scale, shift, relu, slope, constant):
-    mean, scale, shift, slope, constant = repeated(mean, scale, shift, slope, constant)
+def _input_gradient(dy, x, relu, mean, scale, shift, slope, constant):
+    """The last five `repeated`."""
     dx = memory.empty(x.shape)
     _apply_backward(dy.reshape(-1), x.reshape(-1), mean, scale, shift, _limit(relu), slope, constant, dx.reshape(-1))
     return dx

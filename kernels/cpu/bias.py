@@ -8,6 +8,7 @@ from .chwn import as_chwn, contiguous, is_chwn, swapped
 from .column_sums import LANES, fetch_ahead, long_rows
 from .compile import behaved, helper, light_kernel
 from .exponential import tanh
+from .recording import computed
 
 BLOCK = 64                                       # long rows that are summed in float32 before float64 takes over
 NONE, RELU, TANH = range(3)                      # the activation that stands behind the bias
@@ -115,12 +116,12 @@ def _summed(dy, y, activation):
     if rows_are_channels:
         totals = memory.empty((threads.threads(), C), numpy.float64)
         _row_sums(*flat, C, totals)
-        return swapped(dz), totals.sum(axis=0).astype(numpy.float32)
+        return swapped(dz), computed(lambda: totals.sum(axis=0).astype(numpy.float32))
     rows, lanes = long_rows(dy.size, C)
     parts = threads.chunks(rows, BLOCK)
     totals = memory.empty((parts, lanes), numpy.float64)
     _sums(*flat, rows, memory.empty((parts, lanes)), totals)
-    return dz, totals.reshape(parts, lanes // C, C).sum(axis=(0, 1)).astype(numpy.float32)
+    return dz, computed(lambda: totals.reshape(parts, lanes // C, C).sum(axis=(0, 1)).astype(numpy.float32))
 
 
 def activation_and_bias_backward(dy, y, activation, needs_bias):

@@ -60,15 +60,23 @@ def contiguous(x):
     return copy
 
 
-def flatten(x):
-    """x (N, H, W, C), or of any other axes, -> (N, H·W·C), the images innermost if they are so in x.
+@light_kernel
+def _swap_rows(x, y):
+    """y[j, i] = x[i, j], rows of N numbers.  x (A, B, N), y (B, A, N)"""
+    A, B, N = x.shape
+    for row in prange(A * B):
+        source, target = x[row % A, row // A], y[row // A, row % A]
+        for n in range(N):
+            target[n] = source[n]
 
-    A channel's numbers of all images move together, a cache line or more at a time, which NumPy does well."""
+
+def flatten(x):
+    """x (N, H, W, C), or of any other axes, -> (N, H·W·C), the images innermost if they are so in x."""
     if x.ndim != 4 or not is_chwn(x):
         return contiguous(x).reshape(len(x), prod(x.shape[1:]))
     N, H, W, C = x.shape
     rows = memory.empty((H * W, C, N))
-    rows[...] = swapped(x).reshape(C, H * W, N).swapaxes(0, 1)
+    _swap_rows(swapped(x).reshape(C, H * W, N), rows)
     return rows.reshape(H * W * C, N).T
 
 
@@ -78,7 +86,7 @@ def flatten_backward(dy, x_shape):
         return contiguous(dy).reshape(x_shape)
     N, H, W, C = x_shape
     dx = memory.empty((C, H, W, N))
-    dx.reshape(C, H * W, N)[...] = dy.T.reshape(H * W, C, N).swapaxes(0, 1)
+    _swap_rows(dy.T.reshape(H * W, C, N), dx.reshape(C, H * W, N))
     return swapped(dx)
 
 

@@ -13,12 +13,13 @@ import numpy
 from numba.core import event
 
 from . import cache, threads
+from .recording import computed, recording
 
 # Sums may be reordered (no reduction vectorises otherwise) and products fused into them; NaN and infinity keep
 # their meaning, so neither "nnan" nor "ninf".
 OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
 ONLY_FROM_KERNELS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}      # a quarter less to compile
-FLOAT32, INT32, UINT8 = numpy.dtype("float32"), numpy.dtype("int32"), numpy.dtype("uint8")
+FLOAT32, INT32, INT64, UINT8 = map(numpy.dtype, ("float32", "int32", "int64", "uint8"))
 
 try:
     _folder, _no_folder = str(cache.open_folder()), None
@@ -55,6 +56,9 @@ class Kernel:
             threads.run(self.dispatcher, arguments, elements)
         else:
             self._first_call(arguments, elements)
+        recorded = recording()
+        if recorded is not None:
+            recorded.launch(threads.run, self.dispatcher, arguments, elements)
 
     def _first_call(self, arguments, elements):
         try:
@@ -113,7 +117,7 @@ def behaved(x, dtype=FLOAT32):
     """`x` itself if it is what kernels are compiled for, C-contiguous, aligned and writable; else such a copy."""
     if x.dtype != dtype:
         raise TypeError(f"kernels.cpu: expected an array of {dtype}, got {x.dtype}; convert it, or use the reference")
-    return x if x.flags.carray and type(x) is numpy.ndarray else numpy.require(x, dtype, "CAWE")
+    return x if x.flags.carray and type(x) is numpy.ndarray else computed(lambda: numpy.require(x, dtype, "CAWE"))
 
 
 def in_place(x):

@@ -18,6 +18,7 @@ from .compile import behaved
 from .conv_weights import gather_weights
 from .gather import gather, pack, pack_bias, pack_turned, turn
 from .pad import pad2d
+from .recording import computed
 from .tile import FEW_DEEP, LANES
 from .winograd_weights import backward_weights
 
@@ -115,7 +116,7 @@ def conv2d_backward_data(dy, w, x_shape, strides, padding, dilation, groups, ini
               for a in range(min(strides[0], H)) for b in range(min(strides[1], W))]
     untouched = dy.size == 0 or any(len(numbers) == 0 for _, _, (_, _, numbers) in phases)
     if init is not None:
-        init = init.copy() if numpy.may_share_memory(init, dy) else behaved(init)
+        init = computed(init.copy) if numpy.may_share_memory(init, dy) else behaved(init)
     dx = init if init is not None else memory.zeros(x_shape) if untouched else memory.empty(x_shape)
     if not dy.size or not dx.size:
         return _finished(dx, None, gate)

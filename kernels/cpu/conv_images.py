@@ -14,12 +14,16 @@ from functools import lru_cache
 
 import numpy
 from numba import prange
+from numpy import float32
 
 from ..shapes import output_size
 from . import chwn, memory, threads
 from .bias import NONE, NUMBER, activate, run_gradient
 from .column_sums import LANES as LINE
+from .column_sums import add_parts
 from .compile import behaved, helper, kernel
+from .gather import turn as turned_round
+from .gather import zeros_for
 from .gemm import add_dots, add_product
 from .tile import LANES, WIDTH
 from .windows import fill
@@ -108,9 +112,9 @@ def _convolve(x, w, bias, y, origin, dilation, starts, segments, activation):
 
 
 @kernel
-def _weights(dy, y, activation, dz, x, totals, bias_totals, origin, dilation, starts, segments, window):
-    """totals[part] (K, F), zeros at first, and bias_totals[part] (F,): each thread's own sums over some output rows, in a fixed
-    order. dz: the gradient before the activation, made here; it is dy where there is none."""
+def _weights(dy, y, activation, dz, x, totals, origin, dilation, starts, segments, window):
+    """totals[part] (K + 1, F): each thread's own sums over some output rows, in a fixed order, the last row
+    for the bias. dz: the gradient before the activation, made here; it is dy where there is none."""
     C, H, W, N = x.shape
     F, OH, OW, _ = dy.shape
     KH, KW = window
@@ -118,11 +122,12 @@ def _weights(dy, y, activation, dz, x, totals, bias_totals, origin, dilation, st
     flat_totals = totals.reshape(totals.size)
     parts, K = totals.shape[0], KH * KW * C
     for part in prange(parts):
-        own, last = part * K * F, (part + 1) * OH // parts
+        own, last = part * (K + 1) * F, (part + 1) * OH // parts
         line = numpy.empty(LINE, numpy.float32)
+        fill(flat_totals, own, K * F, float32(0))
         for f in range(F):
-            bias_totals[part, f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
-                                                (f * OH + last) * OW * N, line)
+            totals[part, K, f] = run_gradient(flat_dy, flat_y, activation, flat_dz, (f * OH + part * OH // parts) * OW * N,
+                                              (f * OH + last) * OW * N, line)
         for piece in range(segments.shape[0]):
             ow, end, v, v_last = segments[piece]
             P = (end - ow) * N
@@ -168,8 +173,8 @@ def conv2d(x, w, b, padding, dilation, activation=None):
 def conv2d_backward_data(dy, w, x_shape, padding, dilation):
     """dx = dy convolved with the weights turned by 180 degrees.  dy (N, OH, OW, F) -> dx (N, H, W, C), images innermost."""
     origin = tuple(dilation[axis] * (w.shape[axis] - 1) - padding[axis][0] for axis in range(2))
-    turned = numpy.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
-    return _correlate(dy, turned, memory.zeros(w.shape[2]), x_shape, origin, tuple(dilation))
+    C = w.shape[2]
+    return _correlate(dy, turned_round(behaved(w)), zeros_for(C)[:C], x_shape, origin, tuple(dilation))
 
 
 def conv2d_backward_weights(dy, x, w_shape, padding, dilation):
@@ -179,16 +184,19 @@ def conv2d_backward_weights(dy, x, w_shape, padding, dilation):
 
 def _sums(dy, y, x, w_shape, padding, dilation, activation):
     """dz (F, OH, OW, N), the gradient before the activation, and with it dw and db, in one pass."""
-    KH, KW, _, F = w_shape
+    KH, KW, C, F = w_shape
     dy = chwn.as_chwn(dy)
     y, dz = (dy, dy) if activation is None else (chwn.as_chwn(y), memory.empty(dy.shape))
     parts = threads.chunks(dy.shape[1])
-    totals, bias_totals = memory.zeros((parts, *w_shape)), memory.zeros((parts, F), numpy.float64)
-    if dy.size:
-        _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, bias_totals, (padding[0][0], padding[1][0]),
+    totals, sums = memory.empty((parts, KH * KW * C + 1, F)), memory.empty((KH * KW * C + 1, F))
+    if not dy.size:
+        totals.fill(0)
+    else:
+        _weights(dy, y, NUMBER[activation], dz, chwn.as_chwn(x), totals, (padding[0][0], padding[1][0]),
                  tuple(dilation), _starts(x.shape, (KH, KW), tuple(dilation)),
                  _segments(x.shape[2], dy.shape[2], KW, padding[1][0], dilation[1], 1), (KH, KW))
-    return dz, totals.sum(axis=0), bias_totals.sum(axis=0).astype(numpy.float32)         # few numbers
+    add_parts(totals, sums)
+    return dz, sums[:-1].reshape(w_shape), sums[-1]
 
 
 def conv2d_backward(dy, y, x, w, padding, dilation, activation, needs_dx):

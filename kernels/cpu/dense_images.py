@@ -20,6 +20,7 @@ from .lanes_tiles import ROWS
 from .tile import LANES
 from .windows import fill, row_starts
 
+LITTLE = 2 ** 18                                 # products that a core does in 5 µs
 MOST = 2 ** 18                                   # weights, and numbers of y, that a cache holds beside other things
 
 
@@ -70,9 +71,9 @@ def _backward(dy, y, x, w, activation, image_rows, output_rows, own, dx, dw, db,
             add_product(flat_w, first * OUT, OUT, 1, dz, output_rows, 0, flat_dx, first * N, N, last - first, OUT, N)
 
 
-def _parts(size):
-    """One a thread, of at least two tiles."""
-    return threads.chunks(size, 2 * ROWS)
+def _parts(size, products):
+    """One a thread, of at least two tiles; one for little work, since what another core has written is slow to read."""
+    return threads.chunks(size, 2 * ROWS) if products > LITTLE else 1
 
 
 def dense(x, w, b, activation=None):
@@ -80,7 +81,7 @@ def dense(x, w, b, activation=None):
     (N, IN), OUT, w = x.shape, w.shape[1], behaved(w)
     y = memory.empty((OUT, N))
     bias = memory.zeros(OUT) if b is None else behaved(b)
-    _forward(x.T, row_starts(IN, N), w, bias, y, NUMBER[activation], _parts(OUT))
+    _forward(x.T, row_starts(IN, N), w, bias, y, NUMBER[activation], _parts(OUT, w.size * N))
     return y.T
 
 
@@ -90,5 +91,5 @@ def dense_backward(dy, y, x, w, activation, needs_dx):
     dx, dw, db = memory.empty((IN, N) if needs_dx else (0, N)), memory.empty(w.shape), memory.empty(OUT)
     dy = as_chwn(dy)
     _backward(dy, as_chwn(y) if activation else dy, x.T, w, NUMBER[activation], row_starts(N, OUT), row_starts(OUT, N),
-              memory.empty((_parts(IN), 2, OUT * N)), dx, dw, db, int(needs_dx))
+              memory.empty((_parts(IN, 2 * w.size * N), 2, OUT * N)), dx, dw, db, int(needs_dx))
     return dx.T if needs_dx else None, dw, db

@@ -5,6 +5,7 @@ from numpy import float32, uint8, uint64
 from . import memory
 from .compile import UINT8, behaved, light_kernel
 from .philox import HALF, WORD, philox4x32
+from .recording import each_time
 
 
 @light_kernel
@@ -36,8 +37,9 @@ def dropout(x, rate, seed, layer, call):
     x = behaved(x)
     y, mask = memory.empty(x.shape), memory.empty(x.shape, UINT8)
     word = 0xFFFFFFFF
-    _forward(x.reshape(-1), round(rate * 2 ** 32), 1 / (1 - rate), int(seed) & word, int(seed) >> 32 & word,
-             int(layer) & word, int(call) & word, y.reshape(-1), mask.reshape(-1))
+    each_time(lambda: _forward(x.reshape(-1), round(rate * 2 ** 32), 1 / (1 - rate), int(seed) & word,
+                               int(seed) >> 32 & word, int(layer) & word, int(call) & word, y.reshape(-1),
+                               mask.reshape(-1)))
     return y, mask
 
 

@@ -18,6 +18,7 @@ from numpy import float32
 
 from . import memory, threads
 from .compile import behaved, helper, kernel
+from .recording import computed
 from .tile import (FETCHES, FEW_ROWS, LANES, LONG, ROWS, WIDTH, fetching_rows_tile, few_rows_tile, half_rows_tile,
                    list_lines, long_rows_tile, narrow_rows_tile, rows_tile)
 
@@ -248,11 +249,13 @@ def pack(w, taps, groups=1):
 def pack_bias(b, F, groups=1):
     """b (F,) or None, each group's columns filled up with zeros to whole panels."""
     FG = F // groups
-    panels = -(-FG // WIDTH)
-    packed = numpy.zeros((groups, panels * WIDTH), numpy.float32)
-    if b is not None:
-        packed[:, :FG] = b.reshape(groups, FG)
-    return packed.reshape(-1)
+
+    def make():
+        packed = numpy.zeros((groups, -(-FG // WIDTH) * WIDTH), numpy.float32)
+        if b is not None:
+            packed[:, :FG] = b.reshape(groups, FG)
+        return packed.reshape(-1)
+    return computed(make)
 
 
 @lru_cache(maxsize=1024)

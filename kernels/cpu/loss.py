@@ -1,7 +1,7 @@
 """Losses: each returns its value, a 0-d array, and its gradient in the predictions.
 
-The kernels write each row's or element's loss; NumPy adds them up in float64, in an order that does not depend on
-the threads.
+The kernels write each row's or element's loss; then these are added up in float64, in an order that does not depend on the
+threads.
 """
 from math import exp, log, log1p
 
@@ -11,7 +11,7 @@ from numpy import float32
 
 from . import memory
 from .activation import softmax_row
-from .compile import behaved, light_kernel
+from .compile import INT64, behaved, light_kernel
 
 
 @light_kernel
@@ -33,6 +33,14 @@ def _cross_entropy(logits, targets, smoothing, losses, dlogits):
         losses[n] = loss
 
 
+@light_kernel
+def _one_hot(targets, labels):
+    """targets[n, k] = 1 where k is the label, else 0.  targets (N, K), labels (N,)"""
+    for n in prange(labels.size):
+        for k in range(targets.shape[1]):
+            targets[n, k] = float32(k == labels[n])
+
+
 def softmax_cross_entropy(logits, labels, label_smoothing):
     """L = -1/N Σ_n Σ_k t_nk log softmax(z_n)_k, so dz = (softmax(z) Σ_k t_k - t)/N.
 
@@ -41,8 +49,8 @@ def softmax_cross_entropy(logits, labels, label_smoothing):
     logits = behaved(logits)
     N, K = logits.shape
     if labels.ndim == 1:
-        targets = memory.zeros((N, K))
-        targets[numpy.arange(N), labels] = 1
+        targets = memory.empty((N, K))
+        _one_hot(targets, behaved(labels.astype(INT64, copy=False), INT64))
     else:
         targets = behaved(labels)
     losses, dlogits = numpy.empty(N), memory.empty((N, K))
@@ -98,6 +106,18 @@ def mean_squared_error(predictions, targets):
     return _mean(losses), gradient
 
 
+@light_kernel
+def _add_up(losses, mean):
+    """mean[0]: of all losses. Each thread would have a part of the sum, and there is little to do."""
+    for _ in prange(1):
+        total = 0.0
+        for i in range(losses.size):
+            total += losses[i]
+        mean[0] = total / max(1, losses.size)
+
+
 def _mean(losses):
     """The mean as a 0-d float32 array."""
-    return numpy.array(losses.sum() / max(1, losses.size), "float32")
+    mean = numpy.empty(1, numpy.float32)
+    _add_up(losses, mean)
+    return mean.reshape(())

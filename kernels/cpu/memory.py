@@ -16,6 +16,8 @@ from math import prod
 
 import numpy
 
+from .recording import each_time, recording
+
 SMALLEST = 32 * 1024                             # below, the system's allocator faults seldom and is faster
 SLACK = 16 * 2**20                               # a small network finds a block of each size it needs waiting
 
@@ -101,13 +103,16 @@ def empty(shape, dtype=numpy.float32):
     buffer = _take(_size_class(size))
     block = _block_type(buffer.size).from_address(buffer.address)
     block.buffer = buffer
+    recorded = recording()
+    if recorded is not None:
+        recorded.keep(block, buffer.size)
     return numpy.ndarray(shape, dtype, block)
 
 
 def zeros(shape, dtype=numpy.float32):
     """An array of zeros, as numpy.zeros."""
     array = empty(shape, dtype)
-    array.fill(0)
+    each_time(lambda: array.fill(0))
     return array
 
 

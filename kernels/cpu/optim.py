@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 from numpy import float32, sqrt
 
 from .compile import behaved, helper, in_place, kernel
+from .recording import each_time
 
 BLOCK = 8192                                     # elements of a task
 
@@ -109,14 +110,14 @@ def _layout(columns):
     return addresses, tasks
 
 
-def _run(update, value, grad, states, *constants):
-    """The update of all parameters; a state is None, or as value: an array, or a list of them."""
+def _run(update, value, grad, states, constants):
+    """The update of all parameters; a state is None, or as value: an array, or a list of them. constants() gives the rest."""
     values, grads, *states = [x if isinstance(x, list) or x is None else [x] for x in (value, grad, *states)]
     grads = [behaved(grad) for grad in grads]
     addresses, tasks = _layout([values, values, *[values if state is None else state for state in states]])
     addresses = addresses.copy()
     addresses[:, 1] = [grad.ctypes.data for grad in grads]
-    update(addresses, tasks, *constants)
+    each_time(lambda kept=grads: update(addresses, tasks, *constants()))         # there, they live as long as the recording
 
 
 def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
@@ -124,8 +125,8 @@ def sgd(value, grad, velocity, lr, momentum, nesterov, weight_decay):
 
     velocity None: value <- value - lr · g.
     """
-    _run(_sgd, value, grad, (velocity,), int(velocity is not None), float(lr), float(momentum), int(nesterov),
-         float(weight_decay))
+    _run(_sgd, value, grad, (velocity,), lambda: (
+        int(velocity is not None), float(lr), float(momentum), int(nesterov), float(weight_decay)))
 
 
 def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, weight_decay):
@@ -134,23 +135,25 @@ def rmsprop(value, grad, square, velocity, mean, lr, rho, epsilon, momentum, wei
     mean (centred): m <- ρ m + (1 - ρ) g, and s - m², the variance, stands for s. velocity: v <- μ v + g/(√s + ε)
     stands for the quotient. Either is None where it is not wanted.
     """
-    _run(_rmsprop, value, grad, (square, velocity, mean), int(velocity is not None), int(mean is not None), float(lr),
-         float(rho), float(epsilon), float(momentum), float(weight_decay))
+    _run(_rmsprop, value, grad, (square, velocity, mean), lambda: (
+        int(velocity is not None), int(mean is not None), float(lr), float(rho), float(epsilon), float(momentum),
+        float(weight_decay)))
 
 
 def adam(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
     """m <- β₁ m + (1 - β₁) g;  v <- β₂ v + (1 - β₂) g²;  value <- value - lr · m̂/(√v̂ + ε),
     m̂ = m/(1 - β₁^step), v̂ = v/(1 - β₂^step), g = grad + λ value.
     """
-    _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, float(weight_decay), 0.0)
+    _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay, 0.0)
 
 
 def adamw(value, grad, m, v, step, lr, beta1, beta2, epsilon, weight_decay):
     """value <- value - lr λ value, then Adam without decay in g."""
-    _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, 0.0, float(lr) * float(weight_decay))
+    _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, 0.0, weight_decay)
 
 
 def _adam_step(value, grad, m, v, step, lr, beta1, beta2, epsilon, l2, decay):
     """What Adam and AdamW share; the bias corrections in float64, for 1 - β₂ = 0.001 has few digits in float32."""
-    rate, unbias = float(lr) / (1 - float(beta1) ** int(step)), 1 - float(beta2) ** int(step)
-    _run(_adam, value, grad, (m, v), rate, unbias, float(beta1), float(beta2), float(epsilon), l2, decay)
+    _run(_adam, value, grad, (m, v), lambda: (
+        float(lr) / (1 - float(beta1) ** int(step)), 1 - float(beta2) ** int(step), float(beta1), float(beta2),
+        float(epsilon), float(l2), float(lr) * float(decay)))

@@ -21,6 +21,7 @@ from numpy import float32
 from . import memory, threads
 from .compile import behaved, helper, kernel
 from .gather import zeros_for
+from .recording import each_time
 from .tile import LANES, ROWS, WIDTH
 from .winograd_products import DEPTH, in_panels, multiply
 from .winograd_tiles import transforms
@@ -208,7 +209,7 @@ def filters(w, m):
     _, _, C, F = w.shape
     U = memory.empty((m + 2) ** 2 * (-(-F // WIDTH) * C * WIDTH + LANES))
     if F % WIDTH:
-        U.fill(0)
+        each_time(lambda: U.fill(0))
     _filters(w.reshape(9, C, F), m, U, min(C, threads.threads()))
     return U
 

@@ -14,6 +14,7 @@ from . import memory, threads
 from .column_sums import add_parts
 from .compile import helper, kernel
 from .gather import zeros_for
+from .recording import each_time
 from .tile import LANES, SPAN, WIDTH
 from .winograd import place_stride, plan, transform_block, transform_images, whole_rows
 from .winograd_products import add_products, in_panels
@@ -129,7 +130,7 @@ def backward_weights(x, dy, m, margin):
     if shared:
         V, W = memory.empty(places * V_stride), memory.empty(places * W_stride)
         if F % SPAN:
-            W.fill(0)
+            each_time(lambda: W.fill(0))
         for first in range(0, total, at_once):
             count = min(at_once, total - first)
             transform_block(x, V, V_stride, rows, first, count, m, margin, x_size, tiles, zeros, workers)

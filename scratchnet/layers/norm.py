@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from scratchnet.backend import ops, runs_on_cuda
+from scratchnet.backend import each_time, ops, runs_on_cuda
 from scratchnet.layers.activation import activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
 from scratchnet.layers.geometry import image_shape, positive
@@ -73,7 +73,10 @@ class BatchNorm(Layer):
             from scratchnet.kernels.cuda.training import running_statistics
             running_statistics(self.buffer("running_mean"), self.buffer("running_var"), mean, var, count, self.momentum)
             return
-        for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
+        each_time(lambda: self._follow_on_the_host(mean, var * (count / (count - 1))))
+
+    def _follow_on_the_host(self, mean, unbiased_var):
+        for name, batch in (("running_mean", mean), ("running_var", unbiased_var)):
             running = self.buffer(name)
             running += self.momentum * (batch - running)
 

@@ -1,0 +1,295 @@
+"""Training on the CPU from a recording of its kernels: the same bits as training step by step, whatever comes in between."""
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet import replay, trial
+from scratchnet.kernels.cpu import recording, threads
+from scratchnet.layers import (AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten,
+                               GlobalAvgPool2D, LocalResponseNorm, MaxPool2D, Residual, Sequential)
+
+schedule = sn.schedules.cosine(0.05, 12)
+
+
+def residual():
+    return Sequential(
+        first=Conv2D(8, 7, strides=2, padding=3, use_bias=False), norm=BatchNorm(activation="relu"),
+        pool=MaxPool2D(3, 2, padding=1),
+        block=Residual(Sequential(a=Conv2D(24, 3, padding=1), an=BatchNorm(activation="relu"),
+                                  b=Conv2D(40, 3, strides=2, padding=1, use_bias=False), bn=BatchNorm()),
+                       Sequential(c=Conv2D(40, 1, strides=2, use_bias=False), n=BatchNorm()), activation="relu"),
+        next=Residual(Sequential(a=Conv2D(40, 3, padding=1, activation="relu"), b=Conv2D(40, 3, padding=1)),
+                      activation="relu"),
+        mean=GlobalAvgPool2D(), out=Dense(5))
+
+
+def branches():
+    return Sequential(
+        conv=Conv2D(6, 5, activation="relu"), norm=LocalResponseNorm(),
+        both=Concat(Conv2D(4, 3, padding="same", groups=2, activation="tanh"),
+                    Sequential(AvgPool2D(3, 1, padding=1), DepthwiseConv2D(3, padding="same", depth_multiplier=2))),
+        pool=MaxPool2D(2), flat=Flatten(), drop=Dropout(0.4), out=Dense(5))
+
+
+def lenet5():
+    return sn.models.create("lenet5", classes=5)
+
+
+NETWORKS = {"LeNet-5": (lenet5, (32, 32, 1), 16), "LeNet-5, few images": (lenet5, (32, 32, 1), 2),
+            "residual": (residual, (21, 23, 3), 4), "branches": (branches, (12, 11, 3), 3),
+            "branches, many images": (branches, (12, 11, 3), 17)}
+RULES = {
+    "sgd": lambda parameters: sn.SGD(parameters, lr=0.1),
+    "nesterov": lambda parameters: sn.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "rmsprop": lambda parameters: sn.RMSProp(parameters, lr=0.01, momentum=0.5, centered=True, epsilon=0.1),
+    "adam": lambda parameters: sn.Adam(parameters, lr=0.01, weight_decay=0.1),
+    "adamw": lambda parameters: sn.AdamW(parameters, lr=0.01),
+}
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """`recorded`: the recordings that passed their trial; `replays`: how often one was replayed; `why`: what failed."""
+    class Seen:
+        recorded, replays, why = 0, 0, []
+
+    def watched(*arguments):
+        try:
+            recorded = trial_itself(*arguments)
+        except Exception as error:
+            Seen.why = [*Seen.why, str(error)]
+            raise
+        Seen.recorded += 1
+
+        def replayed(*batch):
+            Seen.replays += 1
+            return recorded(*batch)
+        return replayed
+    trial_itself = trial.trial
+    monkeypatch.setattr(trial, "trial", watched)
+    return Seen
+
+
+def small():
+    """A network of all that changes from step to step, for (3, 3, 1)."""
+    model = Sequential(flat=Flatten(), a=Dense(6), norm=BatchNorm(activation="relu"), drop=Dropout(0.5), b=Dense(5))
+    model.init(0, (3, 3, 1))
+    return model
+
+
+def data(count, shape=(3, 3, 1)):
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((count, *shape)).astype("float32"), rng.integers(0, 5, count)
+
+
+def trained(model, optimizer, examples, monkeypatch, ordinary=False, **settings):
+    """(history without times, state of the model, of the optimiser) after fit."""
+    with monkeypatch.context() as patch:
+        if ordinary:
+            patch.setattr(replay, "WARM_UP", 10**9)
+        history = sn.fit(model, examples, **{"epochs": 3, "batch_size": 4, "progress": False, "optimizer": optimizer,
+                                             **settings})
+    rows = [{name: value for name, value in row.items() if "second" not in name} for row in history]
+    return rows, model.state_dict(), optimizer.state_dict()
+
+
+def same(one, other):
+    assert one[0] == other[0]
+    for mine, theirs in zip(one[1:], other[1:]):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            assert mine[name].tobytes() == theirs[name].tobytes(), name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_trains_to_the_same_bits_replayed_and_ordinarily(name, seen, monkeypatch):
+    make, shape, batch = NETWORKS[name]
+    results = []
+    for ordinary in (True, False):
+        model = make()
+        if model.input_shape is None:
+            model.init(0, shape)
+        results.append(trained(model, RULES["nesterov"](model.parameters()), data(2 * batch + 1, shape), monkeypatch, ordinary,
+                               batch_size=batch, epochs=2, schedule=schedule))
+    same(*results)
+    assert (seen.why, seen.recorded, seen.replays) == ([], 1, 2)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_optimiser_and_a_changing_rate_to_the_same_bits_with_a_partial_last_batch(rule, seen, monkeypatch):
+    results = []
+    for ordinary in (True, False):
+        model = small()
+        results.append(trained(model, RULES[rule](model.parameters()), data(14), monkeypatch, ordinary, schedule=schedule))
+    same(*results)
+    assert seen.replays == 3 * 3 - 2 and seen.recorded == 1                  # of 3 full batches an epoch, 2 warm up
+    assert results[1][1]["drop.calls"] == 12 and results[1][2]["steps/a.weight"] == 12
+
+
+def halve_the_rate_of_dropout(model, optimizer):
+    model["drop"].rate = 0.25
+
+
+def freeze(model, optimizer):
+    model["a"].bias.trainable = False
+
+
+def load(model, optimizer):
+    model.load_state_dict({name: 0.9 * array if array.dtype.kind == "f" else array
+                           for name, array in model.state_dict().items()})
+
+
+def load_the_optimizers_state(model, optimizer):
+    optimizer.load_state_dict({name: array / 2 if array.dtype.kind == "f" else array
+                               for name, array in optimizer.state_dict().items()})
+
+
+def change_a_setting(model, optimizer):
+    optimizer.settings["weight_decay"] = 0.5
+
+
+def use_one_thread(model, optimizer):
+    threads.set_threads(1)
+
+
+@pytest.mark.parametrize("change", [halve_the_rate_of_dropout, freeze, load, load_the_optimizers_state, change_a_setting,
+                                    use_one_thread])
+@pytest.mark.parametrize("when", ["after_step", "after_epoch"])
+def test_what_changes_between_two_steps_counts_from_the_next_one(change, when, seen, monkeypatch):
+    before, results = threads.threads(), []
+    for ordinary in (True, False):
+        model = small()
+        optimizer = RULES["adam"](model.parameters())
+
+        def look(position):
+            if position.step == 8:
+                change(model, optimizer)
+        try:
+            results.append(trained(model, optimizer, data(14), monkeypatch, ordinary, epochs=4, **{when: look}))
+        finally:
+            threads.set_threads(before)
+    same(*results)
+    assert seen.replays >= 6 and seen.recorded == (1 if change is load or before == 1 and change is use_one_thread else 2)
+
+
+class Own(sn.Layer):
+    """y = x / 2, and nobody knows what else it does."""
+
+    def forward(self, x, training=True):
+        return x / 2, lambda dy, need_dx=True: dy / 2
+
+
+def own_criterion(logits, labels):
+    return sn.softmax_cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize("layers, criterion", [([Own], sn.softmax_cross_entropy), ([], own_criterion)])
+def test_what_is_not_ours_runs_ordinarily_without_a_word(layers, criterion, seen, monkeypatch, capsys):
+    results = []
+    for ordinary in (True, False):
+        model = Sequential(small(), *[layer() for layer in layers])
+        model.init(0, (3, 3, 1))
+        capsys.readouterr()
+        results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary, progress=True,
+                               criterion=criterion))
+    same(*results)
+    assert seen.recorded == 0 and not seen.why and len(capsys.readouterr().err.splitlines()) == 3
+
+
+class Halves(sn.Layer):
+    """One of ours that has NumPy compute, unsaid."""
+
+    def forward(self, x, training=True):
+        return x / 2, lambda dy, need_dx=True: dy / 2
+
+
+class Counts(Halves):
+    """One that changes nothing but a state of its own."""
+
+    def build(self, rng, input_shape):
+        self.add_buffer("calls", np.int64(0))
+
+    def forward(self, x, training=True):
+        calls = self.buffer("calls")
+        calls += 1
+        return x, lambda dy, need_dx=True: dy
+
+
+Halves.__module__ = Counts.__module__ = "scratchnet.layers.halves"
+
+
+@pytest.mark.parametrize("layer", [Halves, Counts])
+def test_what_computes_outside_of_kernels_unsaid_fails_the_trial_and_runs_ordinarily(layer, seen, monkeypatch):
+    results = []
+    for ordinary in (True, False):
+        model = Sequential(layer(), small())
+        model.init(0, (3, 3, 1))
+        results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary))
+    same(*results)
+    why, = seen.why                              # it is tried once
+    assert "outside of the kernels" in why and seen.replays == 0
+
+
+def test_a_trial_changes_nothing():
+    model = small()
+    optimizer = RULES["adam"](model.parameters())
+    images, labels = data(4)
+
+    def run(images, labels):
+        loss, logits, backward = model.loss(images, labels)
+        backward()
+        optimizer.step()
+        return loss, logits
+    run(images, labels)
+    before = model.state_dict(), optimizer.state_dict(), [p.version for p in model.parameters().values()]
+    recorded = trial.trial(run, model, optimizer, images, labels)
+    after = model.state_dict(), optimizer.state_dict(), [p.version for p in model.parameters().values()]
+    assert before[2] == after[2] and all(parameter.grad is None for parameter in model.parameters().values())
+    same([0, *before[:2]], [0, *after[:2]])
+    recorded(images, labels)
+    assert optimizer.steps == dict.fromkeys(optimizer.steps, 2) and model.state_dict()["drop.calls"] == 2
+
+
+@pytest.mark.parametrize("what", ["arrays", "parameters"])
+def test_what_takes_much_memory_is_not_recorded(what, seen, monkeypatch):
+    batch, width = (64, 5) if what == "arrays" else (4, 200)
+    monkeypatch.setattr(recording, "MOST", 2 ** 18)
+    monkeypatch.setattr(trial, "MOST", 2 ** 18)
+    model = Sequential(Conv2D(8, 3), Flatten(), Dense(width))
+    model.init(0, (10, 10, 1))
+    sn.fit(model, data(4 * batch, (10, 10, 1)), epochs=1, batch_size=batch, progress=False)
+    why, = seen.why
+    assert "than 262,144 bytes" in why and ("parameters" in why) == (what == "parameters")
+
+
+def test_under_a_watch_every_layer_of_every_step_is_seen(seen):
+    model, found = small(), []
+    with sn.watch(lambda path, when, *_: found.append((path, when))):
+        sn.fit(model, data(14), epochs=2, batch_size=4, progress=False)
+    assert seen.recorded == 0 and found.count(("drop", "forward")) == 8
+
+
+def test_inside_use_kernels_those_kernels_run(seen, monkeypatch):
+    results = []
+    for ordinary in (True, False):
+        model = small()
+        with sn.use_kernels("reference"):
+            results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary))
+    same(*results)
+    assert seen.recorded == 0
+
+
+def test_a_loss_that_is_not_finite_leaves_the_parameters_of_the_step_before(seen, monkeypatch):
+    images, labels = data(24)
+    images[20] = np.inf
+    monkeypatch.setattr("scratchnet.data.batches._check_finite", lambda x: None)
+    model, states = small(), []
+    optimizer = RULES["adam"](model.parameters())
+    with pytest.raises(FloatingPointError, match="at step 6 .*the images of this batch already hold NaN"):
+        sn.fit(model, sn.data.Batches(images, labels, 4, shuffle=False), epochs=1, progress=False, optimizer=optimizer,
+               after_step=lambda position: states.append({**model.state_dict(), **optimizer.state_dict()}))
+    assert seen.replays == 4
+    for name, array in {**model.state_dict(), **optimizer.state_dict()}.items():
+        assert array.tobytes() == states[4][name].tobytes() or "running" in name or name == "drop.calls", name
+    assert all(parameter.grad is None for parameter in model.parameters().values())
