@@ -26,6 +26,7 @@ import mutants_engine  # noqa: F401
 import mutants_images  # noqa: F401
 import mutants_inference  # noqa: F401
 import mutants_kernels  # noqa: F401
+import mutants_replay  # noqa: F401
 import mutants_zoo  # noqa: F401
 from mutant_rows import MUTANTS
 

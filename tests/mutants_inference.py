@@ -35,7 +35,7 @@ rows("scratchnet/inference/arena.py", MEMORY,
      ("arrays where they happen to end", "// LINE) * LINE", "// 1) * 1"),
      ("gaps never used", "            if begin - start >= size:\n                break\n", ""))
 rows("scratchnet/inference/__init__.py", FOLDING,
-     ("a view of memory that is used again", "y.copy() if isinstance(step, Call) and _share(y, arena) else y", "y"))
+     ("a view of memory that is used again", "_copied(y) if isinstance(step, Call) and _share(y, arena) else y", "y"))
 rows("scratchnet/inference/__init__.py", "tests/test_inference.py",
      ("watched inside", "        with unwatched():\n", "        if True:\n"),
      ("plans without end", "            if len(self._plans) >= PLANS:\n                self._plans = {}\n", ""),
@@ -47,8 +47,9 @@ rows("scratchnet/inference/__init__.py", MEMORY,
       "            images.shape, plan.borrow()) if plan.places"))
 rows("scratchnet/inference/replay.py", "tests/gpu/test_cuda_inference.py",
      ("what a graph writes over is returned", "captured(images).copy()", "captured(images)"),
-     ("graphs without end", "            del self.graphs[next(iter(self.graphs))]\n", ""),
-     ("a recording is tried again", "            self.ran[key] = None\n", ""),
+     ("graphs without end", "                self.done.synchronize()          # the oldest may be running\n            self._forget_the_oldest()\n",
+      "                self.done.synchronize()\n"),
+     ("a recording is tried again", "splitlines()[0], None", "splitlines()[0], self.ran[key]"),
      ("given up for all images", "self.fits = isinstance(error, MemoryError)", "self.fits = False"))
 rows("kernels/cuda/packed.py", "tests/gpu/test_cuda_inference.py",
      ("weights are rounded at every call", "if self.rounded is None:", "if True:"),

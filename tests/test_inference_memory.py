@@ -64,11 +64,12 @@ def test_what_is_returned_is_never_in_the_arena_and_never_changes(last, monkeypa
     expected = [result.copy() for result in results]
     for seed in range(5, 10):
         predict(images(4, seed))
-    assert len(arenas) == 10 and all(map(np.array_equal, results, expected))
+    # A layer that is not ours runs in all ten calls; else two calls and a recording, whose arena all others write to.
+    assert len(arenas) == (10 if last in ("view", "same") else 3) and all(map(np.array_equal, results, expected))
     for index, result in enumerate(results):
-        start = result.__array_interface__["data"][0]
+        start, own = result.__array_interface__["data"][0], arenas[min(index, len(arenas) - 1)]
         # Memory that one call borrowed may be given out for good by another: only its own arena counts.
-        assert start >= arenas[index][1] or start + result.nbytes <= arenas[index][0]
+        assert start >= own[1] or start + result.nbytes <= own[0]
         assert not any(np.may_share_memory(result, other) for other in results[index + 1:])
     np.testing.assert_allclose(results[0], model(images(4)), rtol=1e-5, atol=1e-5)
 
@@ -140,6 +141,7 @@ def test_arrays_in_the_arena_are_aligned_for_vectors():
 
 def test_the_arena_goes_back_to_the_free_list_after_each_call():
     predict = sn.for_inference(network())
+    predict._replays.fits = False                # a recording keeps its own
     predict(images(8))
     before = memory.live_bytes()
     y = predict(images(8))

@@ -7,13 +7,15 @@ import math
 import numpy
 
 from ..shapes import output_size
-from . import memory, threads, winograd
+from . import conv_images, memory, threads, winograd
 from .activation import relu as apply_relu
 from .arithmetic import add
+from .chwn import contiguous
 from .compile import behaved
 from .conv import conv2d, first_taps, is_merged, padded, suits_planes
 from .depthwise import depthwise_conv2d
 from .gather import gather, pack, pack_bias, prepared, run
+from .recording import each_time
 from .tile import WIDTH
 
 SHAPES = 64                                      # of images, for which a convolution keeps what it found out
@@ -25,7 +27,8 @@ class PackedConv2D:
 
     Weights are packed, or transformed for Winograd, and the way is chosen, when images of a shape are first seen: with one
     image a network's many small decisions would take a twentieth of its time.
-    A depthwise convolution is the one with w.shape[2] == 1 and as many groups as channels. `out` has to be C-contiguous.
+    A depthwise convolution is the one with w.shape[2] == 1 and as many groups as channels, of which there are several. `out`
+    has to be C-contiguous; where images fill the vectors (conv_images.py) the result is another array, which lies as there.
     """
 
     def __init__(self, w, b, strides, dilation, groups):
@@ -34,6 +37,10 @@ class PackedConv2D:
         self.bias = pack_bias(self.b, w.shape[3], groups)
         self.layouts = {}                        # Winograd's m, 0 for none -> the weights laid out for it
         self.ways = {}
+
+    def __getstate__(self):
+        """For a copy or a pickle: functions, which the ways are, have none."""
+        return {**vars(self), "ways": {}}
 
     def __call__(self, x, padding, residual=None, relu=False, out=None):
         case = x.shape, padding, relu, threads.threads()
@@ -52,7 +59,9 @@ class PackedConv2D:
                    output_size(W, KW, self.strides[1], padding[1], self.dilation[1]), F)
         if not math.prod(y_shape):
             return y_shape, lambda x, residual, y: y
-        if groups == C and CG == 1:
+        if conv_images.suits(x_shape, w.shape, self.strides, groups):
+            return y_shape, lambda x, residual, y: _ended(conv2d(x, w, b, *window, groups), residual, relu)
+        if groups == C > 1 and CG == 1:
             return y_shape, lambda x, residual, y: _finish(depthwise_conv2d(x, w, b, *window), residual, relu, y)
         if suits_planes(w.shape, C, self.dilation, groups):
             return y_shape, lambda x, residual, y: _finish(conv2d(x, w, b, *window, groups), residual, relu, y)
@@ -93,14 +102,18 @@ class PackedDense:
         N, (IN, OUT) = len(x), self.shape
         y = memory.empty((N, OUT)) if out is None else out
         if y.size:
-            gather(x, self.packed, self.bias, None, y, TAP, (1, 1, N), (1, N, IN, 1, 1), (1, N, OUT, 1, 0, 1, 0), IN,
+            gather(contiguous(x), self.packed, self.bias, None, y, TAP, (1, 1, N), (1, N, IN, 1, 1), (1, N, OUT, 1, 0, 1, 0), IN,
                    relu=relu)
         return y
 
 
-def _finish(y, residual, relu, out):
-    """What the ways without an epilogue leave to be done. -> out"""
+def _ended(y, residual, relu):
+    """With what the ways without an epilogue leave to be done."""
     y = y if residual is None else add(residual, y, 1.0)
-    y = apply_relu(y, 0.0, None, 0.0) if relu else y
-    numpy.copyto(out, y)
+    return apply_relu(y, 0.0, None, 0.0) if relu else y
+
+
+def _finish(y, residual, relu, out):
+    y = _ended(y, residual, relu)
+    each_time(lambda: numpy.copyto(out, y))
     return out

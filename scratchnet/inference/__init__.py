@@ -77,7 +77,7 @@ class InferenceModel:
                     raise ValueError(f"{step.layer.label()}: its output_shape says {plan.shapes[index]}, its forward "
                                      f"returned {y.shape}; make them agree")
                 # A layer may return its input or a view of it, which must not change when that memory is used again.
-                arrays[step.output] = y.copy() if isinstance(step, Call) and _share(y, arena) else y
+                arrays[step.output] = _copied(y) if isinstance(step, Call) and _share(y, arena) else y
                 for value in self._deaths[index]:
                     del arrays[value]
         y = in_float32(arrays[self._result])
@@ -131,6 +131,11 @@ def _without_weights(model, called):
             value = parameter.value
             copies[id(value)] = array_module(value).broadcast_to(array_like(value, 0), value.shape)
     return copy.deepcopy(model, copies), copies
+
+
+def _copied(y):
+    """A copy of an array in the arena, of this call or of each replay of it."""
+    return kernels("cpu.recording").computed(y.copy)
 
 
 def _share(y, other):

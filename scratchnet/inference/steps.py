@@ -1,8 +1,8 @@
 """The steps of an inference program. Each makes the array numbered `output` from those numbered `inputs`.
 
 A step says shape(shapes) -> shape, both without the batch axis, and run(xs, out) -> y. Where there are fast kernels for
-its weights, they are also `packed` for those; on the CPU y is then written into `out`, memory of the arena, if there is
-any. All else is ops(x).
+its weights, they are also `packed` for those; on the CPU y may then be written into `out`, memory of the arena, if there
+is any. All else is ops(x).
 """
 
 from scratchnet.backend import kernels, ops

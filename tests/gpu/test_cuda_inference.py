@@ -81,7 +81,7 @@ def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device
     recorded, run = [], predict._run
     monkeypatch.setattr(predict, "_run", lambda x: recorded.append(x.shape) or run(x))
     results = [predict(images), predict(images)]
-    assert recorded == [(3, 5, 6, 8)] * 2 and predict._replays.graphs                     # once to record it
+    assert recorded == [(3, 5, 6, 8)] * 2 and predict._replays.recordings                     # once to record it
     counts.clear()
     results += [predict(images), predict(images * np.float32(2)), predict(images)]
     assert not counts and len(recorded) == 2                                              # not a launch by Python
@@ -92,17 +92,17 @@ def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device
     with sn.use_precision("bf16"):
         predict(images)
         predict(images)
-    assert {key[2] for key in predict._replays.graphs} == {"float32", "bf16"}
+    assert {key[2] for key in predict._replays.recordings} == {"float32", "bf16"}
     np.testing.assert_allclose(copy.deepcopy(predict)(images).get(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_graphs_are_bounded_and_a_recording_that_fails_is_not_tried_again(on_device, monkeypatch):
     from scratchnet.inference import replay
     predict, images, expected, _ = on_device
-    monkeypatch.setattr(replay, "GRAPHS", 1)
+    monkeypatch.setattr(replay, "RECORDINGS", 1)
     for count in (1, 1, 2, 2, 3, 3):
         predict(images[:count].copy())
-    assert [key[0][0] for key in predict._replays.graphs] == [3]
+    assert [key[0][0] for key in predict._replays.recordings] == [3]
     tries = []
     monkeypatch.setattr("scratchnet.kernels.cuda.graph.Captured", lambda *_: tries.append(1) or 1 / 0)
     for count in (2, 1, 2):
@@ -128,7 +128,7 @@ def test_images_that_a_graph_has_no_memory_for_run_as_before_and_others_are_repl
     for count in (3, 3, 3, 2, 2, 2):
         np.testing.assert_allclose(predict(images[:count].copy()).get(), expected[:count], rtol=1e-4, atol=1e-5)
     assert tries == [3, 2] and predict._replays.why == "MemoryError: Out of memory"
-    assert [key[0][0] for key in predict._replays.graphs] == [2]
+    assert [key[0][0] for key in predict._replays.recordings] == [2]
     predict(images[:1].copy())
     assert [key[0][0] for key in predict._replays.ran] == [2, 1]
 
@@ -144,7 +144,7 @@ def test_a_layer_of_somebody_elses_is_never_recorded(cupy):
     predict, images = sn.for_inference(sn.to_device(model, "cuda")), module.asarray(normal(0, 2, 4))
     for _ in range(3):
         predict(images)
-    assert not predict._replays.graphs
+    assert not predict._replays.recordings
 
 
 def test_several_threads_call_it(on_device):

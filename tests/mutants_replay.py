@@ -1,0 +1,31 @@
+"""Mutants of replays on the CPU; see mutants.py."""
+
+from mutant_rows import rows
+
+STEPS, CALLS = "tests/test_replayed_steps.py", "tests/test_replayed_inference.py"
+
+rows("kernels/cpu/recording.py", CALLS,
+     ("what each replay repeats is done once", "recorded.steps.append((action, ()))", "recorded.steps"),
+     ("the kernels of an action are in the recording twice", "before, _current.recorded = _current.recorded, None",
+      "before = _current.recorded"),
+     ("a number that varies stays", "return int(self.number())", "return self.__dict__.setdefault('first', int(self.number()))"),
+     ("memory without end", "if self.bytes > MOST:", "if False:"))
+rows("kernels/cpu/compile.py", f"{STEPS}::test_a_network_trains_to_the_same_bits_replayed_and_ordinarily",
+     ("kernels are not noted", "        if recorded is not None:\n", "        if False:\n"))
+rows("scratchnet/trial.py", STEPS,
+     ("only what the step returns is compared", "ends.append(results + state.bits())", "ends.append(results)"),
+     ("recorded with the true numbers", "OTHER = np.float32(0.75)", "OTHER = np.float32(1)"),
+     ("a trial counts steps", "            optimizer.steps.update(counts)\n", ""),
+     ("a trial trains", "                array[...] = copy\n", "                pass\n"),
+     ("a trial leaves gradients", "                parameter.clear_grad()\n", ""))
+rows("scratchnet/replay.py", STEPS,
+     ("the number of threads is not looked at", "_kind(*arrays), kernels(\"cpu.threads\").threads()", "_kind(*arrays)"),
+     ("under a watch nobody is told", "or local.watchers or", "or"))
+rows("scratchnet/optim.py", STEPS,
+     ("a rate for ever", "return varying(lambda: float(self.lr)), varying", "return self.lr, varying"))
+rows("scratchnet/inference/replay.py", CALLS,
+     ("what a replay writes over is returned", "self.recordings[key](images).copy()", "self.recordings[key](images)"),
+     ("not put to the test", "if recorded(images).tobytes() != y.tobytes():", "if False:"),
+     ("the newest is forgotten", "next(iter(self.recordings))", "list(self.recordings)[-1]"))
+rows("kernels/cpu/packed.py", CALLS,
+     ("ways in a pickle", "{**vars(self), \"ways\": {}}", "vars(self)"))
