@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import scratchnet as sn
+from scratchnet.backend import kernels
 from scratchnet.inference import replay
 from scratchnet.kernels.cpu import recording, threads
 from scratchnet.layers import (BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D,
@@ -114,7 +115,7 @@ def test_recordings_take_little_memory_and_the_oldest_is_forgotten(monkeypatch):
         for batch in (9, 4):
             predict(images(batch)), predict(images(batch))
         assert kinds(predict) == left, (most, predict._replays.why)
-    assert f"more than {one - 1:,} bytes" in predict._replays.why
+    assert predict._replays.why == f"RuntimeError: its arrays take more than {one - 1:,} bytes"
     monkeypatch.undo()
     monkeypatch.setattr(replay, "RECORDINGS", 1)
     predict = made()
@@ -143,6 +144,17 @@ def test_while_one_thread_replays_another_one_runs_the_steps():
         other.start()
         other.join()
     assert found[0].tobytes() == expected[1].tobytes()
+
+
+def test_the_kernels_of_what_the_host_repeats_are_launched_by_it_alone():
+    x, sums = np.ones(8, np.float32), []
+
+    def function(x):
+        total = recording.computed(lambda: kernels("cpu").add(x, x, 1.0))
+        recording.each_time(lambda: sums.append(kernels("cpu").add(total, x, 1.0)[0]))
+        return kernels("cpu").add(total, x, 1.0)
+    recorded = recording.Recorded(function, x)
+    assert len(recorded.steps) == 3 and recorded(2 * x).tolist() == [6] * 8 and sums == [3, 6]
 
 
 def test_a_recording_repeats_what_the_host_does_where_it_is_said():
