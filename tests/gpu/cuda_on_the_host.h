@@ -2,13 +2,16 @@
 // of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule
 // can run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or
 // memory order.
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <vector>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
+
+// What kernels use of <cmath>, which takes longer to compile than most of them.
+extern "C" float expf(float), fabsf(float), fmaf(float, float, float), fmaxf(float, float), log1pf(float), logf(float),
+    powf(float, float), sqrtf(float), tanhf(float);
+extern "C" double expm1(double), log1p(double);
 
 #define CUDA_ON_THE_HOST
 #define __global__
@@ -36,25 +39,41 @@ inline long long min(long long a, long long b) { return a < b ? a : b; }
 
 namespace host {
 enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
-struct Thread { ucontext_t context; State state; };
+struct Thread { State state; bool begun; uint3 index; jmp_buf place; };
+const unsigned MOST = 1024;                      // threads in a block
 const size_t STACK = 64 * 1024;
-static std::vector<Thread> threads;
-static std::vector<char> stacks;
-static std::vector<float> exchanged;
-static ucontext_t scheduler;
-static unsigned current;
+static Thread threads[MOST];
+alignas(64) static char stacks[MOST][STACK];
+static float exchanged[MOST];
+static jmp_buf scheduler;
+static unsigned count, current;                  // threads in this block, and whose turn it is
 static unsigned long blocks_run;
-static std::function<void()> body;
+static void (*body)(const void*);
+static const void* of_body;
+
+// Not swapcontext(), which asks the system for the signals' mask each time.
+__attribute__((noinline)) inline void hand_over(jmp_buf& from, jmp_buf& to) {
+    if (!_setjmp(from)) _longjmp(to, 1);
+}
 
 inline void wait(State barrier) {
     threads[current].state = barrier;
-    unsigned self = current;
-    swapcontext(&threads[self].context, &scheduler);
+    hand_over(threads[current].place, scheduler);
 }
 
+// A coroutine runs the same thread of every block.
 inline void run_thread() {
-    body();
-    threads[current].state = DONE;
+    for (;;) body(of_body), wait(DONE);
+}
+
+__attribute__((noinline)) inline void begin(Thread& thread, char* stack) {
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = STACK;
+    makecontext(&context, run_thread, 0);
+    thread.begun = true;
+    if (!_setjmp(scheduler)) setcontext(&context);
 }
 
 inline void fail(const char* words) {
@@ -73,37 +92,31 @@ inline bool release_warp(unsigned first, unsigned end) {
 
 // Lets all threads go on, who are at the barrier of the block. False when they have ended.
 inline bool release_block() {
-    size_t done = 0;
-    for (auto& thread : threads) done += thread.state == DONE;
-    if (done == threads.size()) return false;
+    unsigned done = 0;
+    for (unsigned t = 0; t < count; t++) done += threads[t].state == DONE;
+    if (done == count) return false;
     if (done) fail("a thread ended while others wait at __syncthreads");
-    for (auto& thread : threads) thread.state = READY;
+    for (unsigned t = 0; t < count; t++) threads[t].state = READY;
     return true;
 }
 
 inline void run_warp(unsigned first, unsigned end, bool backwards) {
     for (unsigned turn = first; turn < end; turn++) {
         current = backwards ? end - 1 - (turn - first) : turn;
-        if (threads[current].state != READY) continue;
-        threadIdx = {current % blockDim.x, current / blockDim.x % blockDim.y, current / blockDim.x / blockDim.y};
-        swapcontext(&scheduler, &threads[current].context);
+        Thread& thread = threads[current];
+        if (thread.state != READY) continue;
+        threadIdx = thread.index;
+        if (thread.begun) hand_over(scheduler, thread.place);
+        else begin(thread, stacks[current]);
     }
 }
 
 // A warp goes as far as it can, to a barrier of the block, before the next has its turn: what it reads of others without
 // one is not there yet.
 inline void run_block(bool backwards) {
-    unsigned count = blockDim.x * blockDim.y * blockDim.z;
     blocks_run++;
     memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
-    for (unsigned t = 0; t < count; t++) {
-        getcontext(&threads[t].context);
-        threads[t].context.uc_stack.ss_sp = &stacks[t * STACK];
-        threads[t].context.uc_stack.ss_size = STACK;
-        threads[t].context.uc_link = &scheduler;
-        threads[t].state = READY;
-        makecontext(&threads[t].context, run_thread, 0);
-    }
+    for (unsigned t = 0; t < count; t++) threads[t].state = READY;
     unsigned warps = (count + 31) / 32;
     do {
         for (unsigned turn = 0; turn < warps; turn++) {
@@ -114,10 +127,13 @@ inline void run_block(bool backwards) {
     } while (release_block());
 }
 
-inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {
-    unsigned count = block.x * block.y * block.z, blocks = grid.x * grid.y * grid.z;
-    gridDim = grid, blockDim = block, body = kernel;
-    threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count);
+template <class Kernel> void launch(dim3 grid, dim3 block, bool backwards, const Kernel& kernel) {
+    unsigned blocks = grid.x * grid.y * grid.z;
+    count = block.x * block.y * block.z;
+    if (count > MOST) fail("more than 1024 threads in a block");
+    gridDim = grid, blockDim = block;
+    body = [](const void* it) { (*(const Kernel*)it)(); }, of_body = &kernel;
+    for (unsigned t = 0; t < count; t++) threads[t].index = {t % block.x, t / block.x % block.y, t / block.x / block.y};
     for (unsigned turn = 0; turn < blocks; turn++) {
         unsigned b = backwards ? blocks - 1 - turn : turn;
         blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};

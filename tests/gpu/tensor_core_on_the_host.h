@@ -6,24 +6,20 @@ struct bf16;
 
 namespace host {
 struct Copy { char* to; const void* from; bool inside; };
-struct Copies { std::vector<Copy> all; std::vector<size_t> groups; unsigned long block; };
+struct Copies { Copy all[128]; unsigned count, groups[8], group_count; unsigned long block; };
 struct Factors { unsigned a[4], b[2]; };
-static std::vector<Copies> copies;
-static std::vector<const char*> places[2];
-static std::vector<Factors> factors[2];
-static std::vector<unsigned> rounds;             // what a thread has written to places or factors, so far
+static Copies copies[MOST];
+static const char* places[2][MOST];
+static Factors factors[2][MOST];
+static unsigned rounds[MOST];                    // what a thread has written to places or factors, so far
 
 // Two sides take turns: who writes to one of them knows that all have read it two barriers ago.
-inline unsigned side() {
-    rounds.resize(threads.size());
-    for (int s = 0; s < 2; s++) places[s].resize(threads.size()), factors[s].resize(threads.size());
-    return rounds[current]++ % 2;
-}
+inline unsigned side() { return rounds[current]++ % 2; }
 
 inline Copies& own_copies() {
-    copies.resize(threads.size());
-    if (copies[current].block != blocks_run) copies[current] = {{}, {}, blocks_run};
-    return copies[current];
+    Copies& own = copies[current];
+    if (own.block != blocks_run) own.count = own.group_count = 0, own.block = blocks_run;
+    return own;
 }
 
 inline void need(bool is_so, const char* words) { if (!is_so) fail(words); }
@@ -50,20 +46,26 @@ inline unsigned exchange(const char* shared, unsigned bytes) {
 inline void copy_16_bytes(char* shared, const void* global, bool inside) {
     host::need((size_t)shared % 16 == 0 && (!inside || (size_t)global % 16 == 0), "a copy of 16 bytes that are not aligned");
     memset(shared, 0xff, 16);
-    host::own_copies().all.push_back({shared, global, inside});
+    host::Copies& own = host::own_copies();
+    host::need(own.count < 128, "more than 128 copies of a thread under way");
+    own.all[own.count++] = {shared, global, inside};
 }
 
-inline void end_group() { host::own_copies().groups.push_back(host::own_copies().all.size()); }
+inline void end_group() {
+    host::Copies& own = host::own_copies();
+    host::need(own.group_count < 8, "more than 8 groups of copies under way");
+    own.groups[own.group_count++] = own.count;
+}
 
 template <int LATEST> inline void wait_for_groups() {
     host::Copies& own = host::own_copies();
-    if (own.groups.size() <= LATEST) return;
-    size_t done = own.groups.size() - LATEST, count = own.groups[done - 1];
-    for (size_t i = 0; i < count; i++)
+    if (own.group_count <= LATEST) return;
+    unsigned done = own.group_count - LATEST, count = own.groups[done - 1];
+    for (unsigned i = 0; i < count; i++)
         own.all[i].inside ? memcpy(own.all[i].to, own.all[i].from, 16) : memset(own.all[i].to, 0, 16);
-    own.all.erase(own.all.begin(), own.all.begin() + count);
-    own.groups.erase(own.groups.begin(), own.groups.begin() + done);
-    for (size_t& group : own.groups) group -= count;
+    for (unsigned i = count; i < own.count; i++) own.all[i - count] = own.all[i];
+    for (unsigned i = done; i < own.group_count; i++) own.groups[i - done] = own.groups[i] - count;
+    own.count -= count, own.group_count -= done;
 }
 
 inline void load_matrices(unsigned (&four)[4], const char* shared) {

@@ -1,8 +1,10 @@
 """Convolutions on the tensor cores, in bfloat16 and in TF32, against the reference in float64 of the rounded factors."""
 
+import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -124,17 +126,23 @@ def test_what_is_nan_or_infinite_stays_so(engine, precision):
 
 
 # What test_cuda_sources.py does not compile: the larger tiles, for how many blocks a multiprocessor has room.
+REGISTERS = {("conv_tensor", "sm_90", bf16, tiles): 255 for bf16 in (0, 1) for tiles in ((128, 64), (128, 128))} | {
+    ("conv_tensor", "sm_80", 1, (128, 128)): 255, ("conv_tensor", "sm_90", 1, (64, 64)): 102,
+    ("conv", "sm_90", 0, (128, 64)): 255, ("conv", "sm_90", 0, (128, 128)): 255}
+
+
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("file, architecture, bf16, tiles, registers", [
-    *(("conv_tensor", "sm_90", bf16, tiles, 255) for bf16 in (0, 1) for tiles in ((128, 64), (128, 128))),
-    ("conv_tensor", "sm_80", 1, (128, 128), 255), ("conv_tensor", "sm_90", 1, (64, 64), 102),
-    ("conv", "sm_90", 0, (128, 64), 255), ("conv", "sm_90", 0, (128, 128), 255)])
-def test_every_tile_compiles_and_keeps_its_sums_in_registers(file, architecture, bf16, tiles, registers, tmp_path):
-    macros = f"-DBF16={bf16}", f"-DTILE_M={tiles[0]}", f"-DTILE_N={tiles[1]}"
-    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v", *macros,
-                           "-o", str(tmp_path / "kernels.cubin"), str(launch.FOLDER / f"{file}.cu")],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    used = [int(number) for number in re.findall(r"Used (\d+) registers", done.stderr)]
-    assert len(used) == (5 if file == "conv_tensor" else 3) and max(used) <= registers, done.stderr
-    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == len(used), done.stderr
+def test_every_tile_compiles_and_keeps_its_sums_in_registers(tmp_path):
+    """Some 20 s of nvcc; side by side."""
+    def compiled(case):
+        file, architecture, bf16, (rows, columns) = case
+        return subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", "-Xptxas", "-v",
+                               f"-DBF16={bf16}", f"-DTILE_M={rows}", f"-DTILE_N={columns}", "-o",
+                               str(tmp_path / f"{file}-{architecture}-{bf16}-{rows}-{columns}.cubin"),
+                               str(launch.FOLDER / f"{file}.cu")], capture_output=True, text=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for case, done in zip(REGISTERS, pool.map(compiled, REGISTERS)):
+            assert done.returncode == 0, f"{case}: {done.stderr}"
+            used = [int(number) for number in re.findall(r"Used (\d+) registers", done.stderr)]
+            assert len(used) == (5 if case[0] == "conv_tensor" else 3) and max(used) <= REGISTERS[case], (case, used)
+            assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == len(used), f"{case}: {done.stderr}"

@@ -1,7 +1,9 @@
 """Without a GPU: every .cu compiles, and the probe says why there is no device."""
 
+import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,27 +11,35 @@ import pytest
 from scratchnet.kernels.cuda import probe
 
 SOURCES = sorted(Path(probe.__file__).parent.glob("*.cu"))
-# The files whose kernels take arrays of `real` are compiled for each of its two meanings.
-KINDS = [(path, bf16) for path in SOURCES for bf16 in range(1 + ("real*" in path.read_text("utf-8")))]
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("source, bf16", KINDS, ids=lambda part: getattr(part, "name", part))
-def test_every_cuda_source_compiles(source, bf16, architecture, tmp_path):
-    done = subprocess.run(["nvcc", "-cubin", f"-arch={architecture}", "-Werror", "all-warnings", f"-DBF16={bf16}", "-o",
-                           str(tmp_path / "kernel.cubin"), str(source)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def compiled(source, folder, *kinds):
+    """What nvcc says of `source` with each of `kinds` of options, as many side by side as there are processors."""
+    def run(kind):
+        return subprocess.run(["nvcc", "-cubin", "-Werror", "all-warnings", *kind, "-o",
+                               str(folder / ("".join(kind) + ".cubin")), str(source)], capture_output=True, text=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in pool.map(run, kinds):
+            assert done.returncode == 0, f"{done.args}: {done.stderr}"
+            yield done.stderr
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("bf16, width", [(0, 2), (1, 2), (1, 4)])
-def test_batch_norm_of_several_columns_a_thread_compiles_and_keeps_its_sums_in_registers(bf16, width, tmp_path):
-    done = subprocess.run(["nvcc", "-cubin", "-arch=sm_90", "-Werror", "all-warnings", "-Xptxas", "-v", f"-DBF16={bf16}",
-                           f"-DWIDTH={width}", "-o", str(tmp_path / "kernel.cubin"),
-                           str(Path(probe.__file__).with_name("batch_norm.cu"))], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(" 0 bytes stack frame, 0 bytes spill stores") == 5, done.stderr
+@needs_nvcc
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_every_cuda_source_compiles(source, tmp_path):
+    """For each meaning of `real`, where its kernels take arrays of them."""
+    meanings = range(1 + ("real*" in source.read_text("utf-8")))
+    kinds = [(f"-arch={architecture}", f"-DBF16={bf16}") for architecture in ("sm_80", "sm_90") for bf16 in meanings]
+    assert len(list(compiled(source, tmp_path, *kinds))) == len(kinds)
+
+
+@needs_nvcc
+def test_batch_norm_of_several_columns_a_thread_compiles_and_keeps_its_sums_in_registers(tmp_path):
+    source = Path(probe.__file__).with_name("batch_norm.cu")
+    kinds = [("-arch=sm_90", "-Xptxas=-v", f"-DBF16={bf16}", f"-DWIDTH={width}") for bf16, width in ((0, 2), (1, 2), (1, 4))]
+    for kind, said in zip(kinds, compiled(source, tmp_path, *kinds)):
+        assert said.count(" 0 bytes stack frame, 0 bytes spill stores") == 5, f"{kind}: {said}"
 
 
 def test_there_is_a_cuda_source():

@@ -5,9 +5,11 @@ reads the published names and gives those logits is the published architecture.
 """
 
 import json
+import os
 import pathlib
 import tempfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -28,7 +30,9 @@ def fill(name, shape, seed=0):
         return (0.01 * rng.standard_normal(shape)).astype(np.float32)
     if leaf == "running_var" or len(shape) == 1:                       # the latter is a batch norm's scale
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    return (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
+    weights = rng.standard_normal(shape)
+    weights *= np.sqrt(2 / np.prod(shape[1:]))
+    return weights.astype(np.float32)
 
 
 def images(size, n=2, seed=0):
@@ -41,7 +45,9 @@ def images(size, n=2, seed=0):
 
 def published(name, seed=0):
     """{published key: filled array} for a key of zoo.json."""
-    return {key: fill(key, shape, seed) for key, shape in ZOO[name]["tensors"]}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:                  # NumPy draws beside Python
+        filled = pool.map(lambda tensor: fill(*tensor, seed), ZOO[name]["tensors"])
+        return {key: array for (key, _), array in zip(ZOO[name]["tensors"], filled)}
 
 
 def logits(name):
