@@ -56,7 +56,6 @@ class _State:
                 array[...] = copy
             for parameter, version in zip(parameters, versions):
                 parameter.version = version
-                parameter.clear_grad()
 
     def make_others(self):
         for array in self.arrays:

@@ -16,8 +16,7 @@ rows("scratchnet/trial.py", STEPS,
      ("only what the step returns is compared", "ends.append(results + state.bits())", "ends.append(results)"),
      ("recorded with the true numbers", "OTHER = np.float32(0.75)", "OTHER = np.float32(1)"),
      ("a trial counts steps", "            optimizer.steps.update(counts)\n", ""),
-     ("a trial trains", "                array[...] = copy\n", "                pass\n"),
-     ("a trial leaves gradients", "                parameter.clear_grad()\n", ""))
+     ("a trial trains", "                array[...] = copy\n", "                pass\n"))
 rows("scratchnet/replay.py", STEPS,
      ("the number of threads is not looked at", "_kind(*arrays), kernels(\"cpu.threads\").threads()", "_kind(*arrays)"),
      ("under a watch nobody is told", "or local.watchers or", "or"))
