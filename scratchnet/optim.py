@@ -14,7 +14,8 @@ class _Optimizer:
 
     A final optimiser names its SLOTS, state arrays of a parameter's shape, and writes update(lr, step, names, values,
     gradients), for all parameters at once that have been updated as often and lie on one device. On a GPU step is None and
-    lr a Clock: the device counts there, and a step whose gradients are not all finite changes nothing.
+    lr a Clock: the device counts there, and a step whose gradients are not all finite changes nothing. In a recording on the
+    CPU both are `varying`: kernels read them when they run.
     """
 
     FRACTIONS = ("momentum", "rho", "beta1", "beta2")     # settings that must stay below 1

@@ -40,12 +40,12 @@ def computed(function):
 
 
 def varying(number):
-    """number(), a Python int or float; in a recording a Varying, to be read by the host inside `each_time`."""
+    """number(), a Python int or float; in a recording a Varying, to be read inside `each_time`: what it is by then."""
     return number() if _current.recorded is None else Varying(number)
 
 
 class Varying:
-    """float(it), int(it): what number() gives then."""
+    """A number that float() and int() ask for anew."""
 
     def __init__(self, number):
         self.number = number
