@@ -91,7 +91,7 @@ rows("scratchnet/data/batches.py", "tests/data/test_batches.py",
 rows("scratchnet/fit.py", "tests/test_fit.py",
      ("the schedule a step late", "optimizer.lr = learning_rate(schedule, position.step)",
       "optimizer.lr = learning_rate(schedule, max(position.step - 1, 0))"),
-     ("the first epoch twice", "train.epoch(epoch, done)", "train.epoch(max(epoch - 1, 0), done)"),
+     ("the first epoch twice", "arriving(model, train, epoch, done)", "arriving(model, train, max(epoch - 1, 0), done)"),
      ("scoring in training mode", "logits = in_float32(model(images))", "logits = in_float32(model.forward(images)[0])"),
      ("confusion transposed", "true * classes + predicted", "predicted * classes + true"))
 rows("scratchnet/checkpoint.py", "tests/test_checkpoint.py",
