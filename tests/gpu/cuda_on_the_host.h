@@ -1,8 +1,9 @@
 // Enough of CUDA for g++ to compile a kernel, and for one thread to run it: the blocks one after the other, the threads
 // of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule
-// can run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or
-// memory order.
+// can run backwards), shared memory that is read before it is written (it starts as NaN) and addresses that are not
+// aligned for what is read there. Not a model of speed or memory order.
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -115,15 +116,20 @@ inline void run_block(bool backwards) {
     } while (release_block());
 }
 
+// What g++ has put before each load and store (-fsanitize=alignment) raises SIGILL; another processor's g++ SIGTRAP.
+inline void not_aligned(int) { fail("what is read or written at once is not aligned"); }
+
 inline void launch(dim3 grid, dim3 block, bool backwards, std::function<void()> kernel) {
     unsigned count = block.x * block.y * block.z, blocks = grid.x * grid.y * grid.z;
     gridDim = grid, blockDim = block, body = kernel;
+    auto on_ill = signal(SIGILL, not_aligned), on_trap = signal(SIGTRAP, not_aligned);
     threads.resize(count), stacks.resize(count * STACK), exchanged.resize(count);
     for (unsigned turn = 0; turn < blocks; turn++) {
         unsigned b = backwards ? blocks - 1 - turn : turn;
         blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
         run_block(backwards);
     }
+    signal(SIGILL, on_ill), signal(SIGTRAP, on_trap);
 }
 }  // namespace host
 
