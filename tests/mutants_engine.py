@@ -21,7 +21,7 @@ rows("scratchnet/layers/running.py", "tests/layers/test_dropout.py",
 rows("scratchnet/layers/containers.py", "tests/layers/test_gradients.py::test_gradient_in_float64_through_reference",
      ("residual forgets the shortcut's gradient", "ops(dy).add(dx, through_main, 1.0) if need_dx",
       "through_main if need_dx"),
-     ("residual's scale not in its gradient", "dy if self.scale == 1 else dy * dy.dtype.type(self.scale)", "dy"),
+     ("residual's scale not in its gradient", "dy if self.scale == 1 else _scaled(dy, self.scale)", "dy"),
      ("concat keeps one branch's gradient", "dx = d if dx is None else ops(d).add(dx, d, 1.0)", "dx = d"))
 rows("scratchnet/layers/containers.py", "tests/layers/test_memory.py",
      ("closures kept to the end",
