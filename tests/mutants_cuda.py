@@ -72,7 +72,7 @@ rows("kernels/cuda/conv_tensor.cu", TENSOR,
      ("each share adds the bias", "if (partial) keep(", "if (false) keep("),
      ("gradients of pixels behind the last", "k.slow < N && ", ""))
 rows("kernels/cuda/depthwise.cu", f"{WINDOWS}::test_depthwise_convolution_and_both_gradients",
-     ("a line's last pixels are its neighbour's first", "if (first + p < OW) *", "*"))
+     ("a line's last pixels are its neighbour's first", "if (p < pixels) *", "*"))
 rows("kernels/cuda/dropout.cu", f"{POINTWISE}::test_dropout_draws_the_bits_of_the_reference",
      ("another key", "k1 += 0xBB67AE85u", "k1 += 0xBB67AE86u"))
 rows("kernels/cuda/loss.cu", f"{POINTWISE}::test_a_logit_of_minus_infinity_costs_nothing_where_the_target_is_zero",
