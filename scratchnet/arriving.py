@@ -1,5 +1,5 @@
-"""Batches on their way to the model: the same arrays on the CPU. On a GPU the next one is copied while this one computes,
-and images that are only to be normalised cross as bytes: it is done there, to the same bits.
+"""Batches on their way to the model: the same arrays on the CPU. On a GPU the next one is copied while this one
+computes, and images that are only to be normalised cross as bytes: it is done there, to the same bits.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ LANES = 3               # batches under way: one that is computed on, one that i
 
 
 def arriving(model, batches, epoch=0, start=0):
-    """(images, labels) of an epoch of Batches, from batch `start` on, in the float dtype, and on the device, of the model.
+    """(images, labels) of an epoch of Batches, from batch `start` on, in the model's float dtype and on its device.
 
     On a GPU they lie in memory that is used again: what is to last longer than until the next batch is a copy.
     """

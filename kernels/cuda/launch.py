@@ -35,7 +35,7 @@ class Cupy:
         return _cupy().empty(shape, dtype)
 
     def contiguous(self, x):
-        # As integers: CuPy has a copy for bfloat16 only where ml_dtypes and CUDA are new enough for its own kernels of it.
+        # As integers: CuPy has a copy for bfloat16 only where CUDA is new enough for its own kernels of it.
         bits = x if x.dtype == FLOAT32 else x.view(f"u{x.itemsize}")
         return _cupy().ascontiguousarray(bits).view(x.dtype)
 

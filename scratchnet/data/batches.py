@@ -47,7 +47,7 @@ class Batches:
 
     @property
     def only_normalised(self):
-        """Whether all that is done to the images, an array of uint8, is zero padding and preprocessing.scale_and_shift."""
+        """Whether zero padding and preprocessing.scale_and_shift are all that is done to images in an array of uint8."""
         return (type(self) is Batches and self.preprocessing is not None and self.augment is None
                 and not isinstance(self.x, ImageFiles) and self.preprocessing.size in (None, self.x.shape[1:3]))
 

@@ -95,7 +95,7 @@ def test_batches_with_an_epoch_of_their_own_are_served_by_it(cupy):
 def test_memory_is_used_again(cupy):
     made = sn.to_device(model(), "cuda")
     addresses = [images.data.ptr for images, _ in arriving(made, batches(3 * LANES))]
-    assert len(set(addresses)) == LANES + 1                            # a lane has one more, for the last, smaller batch
+    assert len(set(addresses)) == LANES + 1      # a lane has one more, for the last, smaller batch
 
 
 def test_on_the_cpu_a_batch_is_the_array_itself():

@@ -1,5 +1,6 @@
-"""Arrays that begin a few numbers behind where their memory does, as a slice does: a device reads eight or sixteen bytes
-at once only from a multiple of as many. The same results from there, of every operation, on the host and on a GPU."""
+"""Arrays that begin a few numbers behind where their memory does, as a slice does: a device reads eight or sixteen
+bytes at once only from a multiple of as many. Every operation gives the same results from there.
+"""
 
 import numpy as np
 import pytest

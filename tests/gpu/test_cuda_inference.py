@@ -85,8 +85,8 @@ def test_another_stream_finds_rounded_weights_and_none_that_are_only_about_to_be
         late.late = True
         with late:
             first = predict(images)
-        assert predict(images).get().tobytes() == expected.tobytes()                      # late has not done all it was told
-        assert late.queue
+        assert predict(images).get().tobytes() == expected.tobytes()
+        assert late.queue                        # it has not done all that it was told
         with late:
             assert first.get().tobytes() == expected.tobytes()
 

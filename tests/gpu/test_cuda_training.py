@@ -67,6 +67,14 @@ def test_an_update_of_many_parameters_at_once(engine, rule, numbers):
                 np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_tables_of_addresses_are_not_those_of_another_tests_device(engine, time):
+    assert not optim._tables
+    given = [engine.to_device(normal(seed, 3)) for seed in range(2)]
+    cuda.sgd(*given, None, 0.1, 0.0, False, 0.0)
+    assert len(optim._tables) == 1
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("rule", RULES)
 def test_a_gradient_that_is_not_finite_changes_nothing_in_any_parameter(engine, rule, wrong):
