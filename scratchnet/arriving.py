@@ -1,30 +1,43 @@
-"""Batches on their way to the model: the same arrays on the CPU; on a GPU the next one is copied while this one computes."""
+"""Batches on their way to the model: the same arrays on the CPU. On a GPU the next one is copied while this one
+computes, and images that are only to be normalised cross as bytes: it is done there, to the same bits.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import array_like, is_cupy
+from scratchnet.backend import array_like, is_cupy, runs_on_cuda
 
-LANES = 3               # batches between host and device: one that is computed on, one that is copied, one that is written
+LANES = 3               # batches under way: one that is computed on, one that is copied, one that is written
 
 
-def arriving(model, batches):
-    """(images, labels) of `batches`, in the float dtype, and on the device, of the model.
+def arriving(model, batches, epoch=0, start=0):
+    """(images, labels) of an epoch of Batches, from batch `start` on, in the model's float dtype and on its device.
 
     On a GPU they lie in memory that is used again: what is to last longer than until the next batch is a copy.
     """
     values = [parameter.value for parameter in model.parameters().values()][:1]
-    if values and is_cupy(values[0]):
-        yield from _through_lanes(values[0].dtype, batches)
-    else:
-        for images, labels in batches:
+    if not values or not is_cupy(values[0]):
+        for images, labels in batches.epoch(epoch, start):
             yield array_like(values[0], images) if values else images, labels
+    elif batches.only_normalised and runs_on_cuda(values[0]):
+        yield from _normalised_there(batches.preprocessing, batches.epoch(epoch, start, as_stored=True))
+    else:
+        yield from _through_lanes(values[0].dtype, batches.epoch(epoch, start))
+
+
+def _normalised_there(preprocessing, batches):
+    import cupy
+
+    from scratchnet.kernels.cuda.pixels import normalised
+    scale, shift = map(cupy.asarray, preprocessing.scale_and_shift)
+    for images, labels in _through_lanes(np.dtype(np.uint8), batches):
+        yield normalised(images, scale, shift, preprocessing.padding), labels
 
 
 def _through_lanes(dtype, batches):
-    """Each batch is written into pinned memory, from which a stream of its own copies it, and waits for nothing but that the
-    step which had this memory before it is done."""
+    """Each batch is written into pinned memory, from which a stream of its own copies it, and waits for nothing but the
+    end of the step which had this memory before it."""
     from cupy import cuda
     stream, lanes = cuda.Stream(non_blocking=True), [_Lane() for _ in range(LANES)]
     try:

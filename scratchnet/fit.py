@@ -32,9 +32,10 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
     resume=True goes on from its last checkpoint. after_step(position) and after_epoch(position) may look, save, or
     raise to end the training; position: where to begin, a Position that was seen there.
 
-    FloatingPointError names the step whose loss is not a number; on the CPU the parameters are still those before it. On a
-    GPU a step of a float32 model with a gradient that is not finite is skipped and counted (skipped_steps in the epoch's row), and 100 of them in a row,
-    or a whole epoch, are that error. A step is replayed without its Python where it can be (scratchnet/replay.py).
+    FloatingPointError names the step whose loss is not a number; on the CPU the parameters are still those before it.
+    On a GPU a step of a float32 model with a gradient that is not finite is skipped and counted (skipped_steps in the
+    epoch's row), and 100 of them in a row, or a whole epoch, are that error. A step is replayed without
+    its Python where it can be (scratchnet/replay.py).
     """
     train = as_batches("train", train, batch_size, seed)
     if validation is not None:
@@ -72,7 +73,7 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
         tally = position.tally = position.tally or Tally(len(train), position.step)
         started = time.perf_counter() - position.seconds
         with voice.epoch(epoch, done), memory_in_words(model, train.batch_size):
-            for images, labels in arriving(model, train.epoch(epoch, done)):
+            for images, labels in arriving(model, train, epoch, done):
                 optimizer.lr = learning_rate(schedule, position.step)
                 loss, logits = step(images, labels)
                 tally.add(loss, logits, labels, getattr(optimizer, "skipped", None))
@@ -116,26 +117,20 @@ def evaluate(model, batches, criterion=softmax_cross_entropy):
     """Score `model` in inference mode in a pass over `batches` -> Evaluation. A GPU is read at the end."""
     tally, predicted, confident, true = Tally(len(batches)), [], [], []
     with memory_in_words(model, batches.batch_size):
-        for images, labels in arriving(model, _noted(batches.epoch(0), true)):
+        for images, labels in arriving(model, batches):
+            true.append(labels.copy())
             logits = in_float32(model(images))
             tally.add(criterion(logits, labels)[0], logits, labels)
             predicted.append(logits.argmax(axis=1))
             # The largest of the softmax: exp(0) over the sum of exp(z - max z).
             confident.append(1 / array_module(logits).exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
     loss, accuracy = tally.read()
-    predicted, confident = (np.concatenate([to_host(a) for a in arrays]) for arrays in (predicted, confident))
-    true = np.concatenate(true)
+    true, predicted, confident = (np.concatenate([to_host(a) for a in arrays])
+                                  for arrays in (true, predicted, confident))
     classes = logits.shape[1]
     # A pair is the number true·classes + predicted; the counts (classes²,) -> (classes, classes).
     confusion = np.bincount(true * classes + predicted, minlength=classes ** 2).reshape(classes, classes)
     return Evaluation(loss, accuracy, tally.count, true, predicted, confident, confusion)
-
-
-def _noted(batches, true):
-    """The same batches; their labels are added to the list `true`."""
-    for images, labels in batches:
-        true.append(labels)
-        yield images, labels
 
 
 def as_batches(name, data, batch_size, seed=0, shuffle=True):

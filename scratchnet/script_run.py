@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from scratchnet.backend import PRECISIONS, is_cupy
 from scratchnet.checkpoint import BEST, LAST
 from scratchnet.fit import evaluate, fit
 from scratchnet.lock import locked
@@ -31,6 +32,7 @@ def fit_into(out, resume, model, train, validation, *, epochs, optimizer, schedu
     written = {"command": shlex.join(sys.argv), "epochs": epochs, "batch_size": train.batch_size, "seed": train.seed,
                "shuffle": train.shuffle, "augment": _described(train.augment),
                "criterion": _described(settings["criterion"]),
+               "precision": _precision(model),
                "learning_rates": [float(schedule(last * k // (POINTS - 1))) for k in range(POINTS)]}
     path = named(out, resume)
     with locked(path):
@@ -62,6 +64,14 @@ def _both(first, second):
         if second:
             second(position)
     return look
+
+
+def _precision(model):
+    """The one in force, None for float32, which is also what the CPU computes in."""
+    if not any(is_cupy(parameter.value) for parameter in model.parameters().values()):
+        return None
+    from scratchnet.kernels.cuda.precision import precision
+    return None if precision.name == PRECISIONS[0] else precision.name
 
 
 def _described(function):

@@ -72,7 +72,7 @@ rows("kernels/cuda/conv_tensor.cu", TENSOR,
      ("each share adds the bias", "if (partial) keep(", "if (false) keep("),
      ("gradients of pixels behind the last", "k.slow < N && ", ""))
 rows("kernels/cuda/depthwise.cu", f"{WINDOWS}::test_depthwise_convolution_and_both_gradients",
-     ("a line's last pixels are its neighbour's first", "if (first + p < OW) *", "*"))
+     ("a line's last pixels are its neighbour's first", "if (p < pixels) *", "*"))
 rows("kernels/cuda/dropout.cu", f"{POINTWISE}::test_dropout_draws_the_bits_of_the_reference",
      ("another key", "k1 += 0xBB67AE85u", "k1 += 0xBB67AE86u"))
 rows("kernels/cuda/loss.cu", f"{POINTWISE}::test_a_logit_of_minus_infinity_costs_nothing_where_the_target_is_zero",
@@ -113,5 +113,10 @@ rows("scratchnet/arriving.py", "tests/gpu/test_arriving.py::test_each_step_sees_
      ("a copy over what a step still reads", "stream.wait_event(self.left) ", "pass "),
      ("a batch written over one that is not copied yet", "self.arrived.synchronize() ", "pass "),
      ("a step before its batch is there", "cuda.get_current_stream().wait_event(self.arrived)", "pass"))
+rows("scratchnet/data/batches.py", "tests/gpu/test_arriving.py",
+     ("images are not resized for a GPU", " and self.preprocessing.size in (None, self.x.shape[1:3])", ""),
+     ("an epoch of one's own is passed by", "type(self) is Batches and ", ""))
+rows("kernels/cuda/pixels.cu", f"{TRAINING}::test_bytes_are_normalised_to_the_bits_of_the_host",
+     ("one rounding for two", "__fadd_rn(__fmul_rn(pixel, scale[c]), shift[c])", "__fmaf_rn(pixel, scale[c], shift[c])"))
 rows("scratchnet/tally.py", f"{REPLAYED}::test_an_epoch_of_which_every_step_is_skipped_is_an_error",
      ("nothing but skipped steps", "in_a_row == min(MOST_SKIPPED, self.batches)", "False"))

@@ -126,7 +126,7 @@ def _put_back(rows, x_shape, strides):
     """The gradient of the pixels that were picked, among zeros.  rows (N, OH, OW, C) -> (N, H, W, C)"""
     if strides == (1, 1):
         return rows
-    dx, as_bits = empty(x_shape, rows.dtype), f"u{rows.dtype.itemsize}"  # CuPy has no copy and no zero of bfloat16
+    dx, as_bits = empty(x_shape, rows.dtype), f"u{rows.dtype.itemsize}"  # as Cupy.contiguous (launch.py) copies
     dx.view(as_bits)[...] = 0
     _picked(dx.view(as_bits), strides)[...] = rows.view(as_bits)
     return dx

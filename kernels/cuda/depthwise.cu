@@ -19,6 +19,17 @@ template <class Numbers, class Number> __device__ inline Numbers load(const Numb
     return *reinterpret_cast<const Numbers*>(from);
 }
 
+// The strip's sums to its pixels, as many as the line still has, whose numbers are `apart` from one to the next.
+__device__ inline void write(real* to, const float (&sum)[PIXELS][CHANNELS], int pixels, int apart) {
+#pragma unroll
+    for (int p = 0; p < PIXELS; p++) {
+        Some some;
+#pragma unroll
+        for (int e = 0; e < CHANNELS; e++) some.numbers[e] = sum[p][e];
+        if (p < pixels) *reinterpret_cast<Some*>(to + (long long)p * apart) = some;
+    }
+}
+
 // y = b + Σ_{kh, kw} x[.., oh SH - top + kh DH, ow SW - left + kw DW, f / m] w[kh, kw, f].  n threads have something to do
 extern "C" __global__ void depthwise_conv2d(const real* __restrict__ x, const float* __restrict__ w,
                                             const float* __restrict__ b, real* __restrict__ y, int n, int F, int H,
@@ -48,13 +59,7 @@ extern "C" __global__ void depthwise_conv2d(const real* __restrict__ x, const fl
             }
         }
     }
-#pragma unroll
-    for (int p = 0; p < PIXELS; p++) {
-        Some some;
-#pragma unroll
-        for (int e = 0; e < CHANNELS; e++) some.numbers[e] = sum[p][e];
-        if (first + p < OW) *reinterpret_cast<Some*>(y + ((long long)line * OW + first + p) * F + f) = some;
-    }
+    write(y + ((long long)line * OW + first) * F + f, sum, OW - first, F);
 }
 
 // dx = Σ dy w over the windows that hold the pixel and the m filters of its channel.  n threads have something to do
@@ -83,13 +88,7 @@ extern "C" __global__ void depthwise_conv2d_backward_data(const real* __restrict
                 }
             }
     }
-#pragma unroll
-    for (int p = 0; p < PIXELS; p++) {
-        Some some;
-#pragma unroll
-        for (int e = 0; e < CHANNELS; e++) some.numbers[e] = sum[p][e];
-        if (first + p < W) *reinterpret_cast<Some*>(dx + ((long long)line * W + first + p) * C + c) = some;
-    }
+    write(dx + ((long long)line * W + first) * C + c, sum, W - first, C);
 }
 
 // dw[part, kh, kw, f] = Σ dy[.., f] x[.., f / m] over the part's rows of the M = N OH OW, for all taps of a line of the

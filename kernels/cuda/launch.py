@@ -35,7 +35,8 @@ class Cupy:
         return _cupy().empty(shape, dtype)
 
     def contiguous(self, x):
-        bits = x if x.dtype == FLOAT32 else x.view(f"u{x.itemsize}")   # CuPy copies any integer, but not any dtype
+        # As integers: CuPy has a copy for bfloat16 only where CUDA is new enough for its own kernels of it.
+        bits = x if x.dtype == FLOAT32 else x.view(f"u{x.itemsize}")
         return _cupy().ascontiguousarray(bits).view(x.dtype)
 
     def upload(self, array):

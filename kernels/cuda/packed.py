@@ -23,7 +23,10 @@ class Weights:
         if precision.name != "bf16" and x.dtype == FLOAT32:
             return self.w
         if self.rounded is None:
-            self.rounded = cast(self.w, bfloat16())
+            import cupy
+            rounded = cast(self.w, bfloat16())
+            cupy.cuda.get_current_stream().synchronize()             # that of a thread which finds them does not wait
+            self.rounded = rounded
         return self.rounded
 
 

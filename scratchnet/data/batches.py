@@ -45,14 +45,22 @@ class Batches:
         """Batches in an epoch, the last partial one included."""
         return -(-len(self.y) // self.batch_size)
 
-    def epoch(self, k, start=0):
+    @property
+    def only_normalised(self):
+        """Whether zero padding and preprocessing.scale_and_shift are all that is done to images in an array of uint8."""
+        return (type(self) is Batches and self.preprocessing is not None and self.augment is None
+                and not isinstance(self.x, ImageFiles) and self.preprocessing.size in (None, self.x.shape[1:3]))
+
+    def epoch(self, k, start=0, as_stored=False):
         """Iterate over epoch `k`, from batch `start` on: (images float32 (n, H, W, C), labels int64 (n,), or what
-        `augment` makes of them)."""
+        `augment` makes of them). as_stored: the images are the uint8 ones; for Batches that are `only_normalised`."""
         _check_integer(k, 0, "epoch")
         _check_integer(start, 0, "start")
         order = permutation(len(self.y), self.seed, k) if self.shuffle else np.arange(len(self.y))
         chosen = [order[first:first + self.batch_size]
                   for first in range(start * self.batch_size, len(order), self.batch_size)]
+        if as_stored:
+            return ((np.take(self.x, samples, axis=0), np.take(self.y, samples)) for samples in chosen)
         if not isinstance(self.x, ImageFiles) and self.augment is None:
             return (self._finish(np.take(self.x, samples, axis=0), samples, k) for samples in chosen)
         self.waiting = Waiting(self.workers)

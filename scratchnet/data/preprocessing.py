@@ -92,15 +92,21 @@ class Preprocessing:
         padded = np.zeros((n, top + height + bottom, left + width + right, channels), images.dtype)
         padded[:, top:top + height, left:left + width] = images
         y = padded.astype(np.float32, copy=False)
-        # One multiplication and one addition: (x/255 - mean)/std = x · 1/(255 std) - mean/std. One channel has a
-        # number for each, several have an image of them, for NumPy is slow along an axis as short as the channels.
-        mean, std = np.array(self.mean), np.array(self.std)
+        # One channel has a number for scale and shift, several have an image of them, for NumPy is slow along an axis
+        # as short as the channels.
+        scale, shift = self.scale_and_shift
         pixels = padded.shape[1] * padded.shape[2]
         repeat = 1 if channels == 1 else pixels
         flat = y.reshape(n, pixels * channels)  # (N, H, W, C) -> (N, H*W*C), the same memory
-        flat *= np.tile((1 / (255 * std)).astype(np.float32), repeat)
-        flat += np.tile((-mean / std).astype(np.float32), repeat)
+        flat *= np.tile(scale, repeat)
+        flat += np.tile(shift, repeat)
         return y
+
+    @property
+    def scale_and_shift(self):
+        """float32 (C,) both: (x/255 - mean)/std = x · 1/(255 std) - mean/std, one multiplication and one addition."""
+        mean, std = np.array(self.mean), np.array(self.std)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
     @property
     def centre(self):

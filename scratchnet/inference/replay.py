@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from scratchnet.backend import kernels, runs_on_cpu, runs_on_cuda
+from scratchnet.backend import is_cupy, kernels, runs_on_cpu, runs_on_cuda
 
 RECORDINGS = 8                                   # kept at once; each holds the memory of its arrays
 SEEN = 64                                        # kinds of images that are remembered
@@ -31,7 +31,7 @@ class Replays:
     def __call__(self, images, run):
         if self.fits and images.size and runs_on_cpu(images):
             return self._on_the_cpu(images, run)
-        if self.fits and images.size and runs_on_cuda(images):
+        if self.fits and images.size and is_cupy(images) and runs_on_cuda(images):
             return self._on_a_gpu(images, run)
         return run(images)
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from scratchnet.backend import ops
+from scratchnet.backend import converted, in_float32, ops
 from scratchnet.layers.activation import Identity, activation_layer, is_plain_relu
 from scratchnet.layers.base import Layer
 from scratchnet.layers.fusion import is_open, one_pass, passes, takes_init
@@ -123,7 +123,7 @@ class Residual(Layer):
                 if shortcut_backward is None:    # dy is not the caller's, and has been read when the sum is written into it
                     return main_backward(dy, init=dy, gate=gate)
                 return shortcut_backward(dy, init=main_backward(dy, gate=gate), gate=gate)
-            dmain = dy if self.scale == 1 else dy * dy.dtype.type(self.scale)
+            dmain = dy if self.scale == 1 else _scaled(dy, self.scale)
             dx = dy if shortcut_backward is None else shortcut_backward(dy, need_dx)
             through_main = main_backward(dmain, need_dx)
             dx = ops(dy).add(dx, through_main, 1.0) if need_dx else None
@@ -150,6 +150,12 @@ class Residual(Layer):
 
     def multiply_adds(self, input_shape):
         return sum(child.multiply_adds(input_shape) for child in self._children.values())
+
+
+def _scaled(dy, scale):
+    """scale · dy, of which bfloat16 would have rounded the scale too, which the way there does not."""
+    wide = in_float32(dy)
+    return converted(wide * wide.dtype.type(scale), dy.dtype)
 
 
 class Concat(Layer):

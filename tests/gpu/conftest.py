@@ -9,7 +9,7 @@ from fake_cupy import Cupy, Device
 from host_device import Host
 
 from scratchnet import backend
-from scratchnet.kernels.cuda import launch
+from scratchnet.kernels.cuda import launch, optim
 
 NOT_RUN = "gpu tests not run (no device)"
 
@@ -36,6 +36,7 @@ def host(tmp_path_factory):
 def engine(request, monkeypatch):
     engine = HostEngine(request.getfixturevalue("host")) if request.param == "host" else CudaEngine()
     monkeypatch.setattr(launch, "device", engine.device)
+    monkeypatch.setattr(optim, "_tables", {})    # addresses of another device's arrays, which may come again in this one
     with engine.allocating():
         yield engine
 
@@ -47,5 +48,6 @@ def cupy(host, monkeypatch):
     device.libraries = host.libraries                                  # what is compiled already
     monkeypatch.setitem(sys.modules, "cupy", Cupy("cupy"))
     monkeypatch.setattr(launch, "device", device)
+    monkeypatch.setattr(optim, "_tables", {})
     monkeypatch.setitem(backend._loaded, "gpu", (True, "NumPy in disguise"))
     return device

@@ -1,8 +1,9 @@
 // Enough of CUDA for g++ to compile a kernel, and for one thread to run it: the blocks one after the other, the threads
 // of a block as coroutines that hand over at barriers. Finds wrong indices, wrong grids, missing barriers (the schedule
-// can run backwards) and shared memory that is read before it is written (it starts as NaN). Not a model of speed or
-// memory order.
+// can run backwards), shared memory that is read before it is written (it starts as NaN) and addresses that are not
+// aligned for what is read there. Not a model of speed or memory order.
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ inline int __float_as_int(float value) { int bits; memcpy(&bits, &value, 4); ret
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 inline long long min(long long a, long long b) { return a < b ? a : b; }
@@ -127,11 +129,15 @@ inline void run_block(bool backwards) {
     } while (release_block());
 }
 
+// What g++ has put before each load and store (-fsanitize=alignment) raises SIGILL; another processor's g++ SIGTRAP.
+inline void not_aligned(int) { fail("what is read or written at once is not aligned"); }
+
 template <class Kernel> void launch(dim3 grid, dim3 block, bool backwards, const Kernel& kernel) {
     unsigned blocks = grid.x * grid.y * grid.z;
     count = block.x * block.y * block.z;
     if (count > MOST) fail("more than 1024 threads in a block");
     gridDim = grid, blockDim = block;
+    auto on_ill = signal(SIGILL, not_aligned), on_trap = signal(SIGTRAP, not_aligned);
     body = [](const void* it) { (*(const Kernel*)it)(); }, of_body = &kernel;
     for (unsigned t = 0; t < count; t++) threads[t].index = {t % block.x, t / block.x % block.y, t / block.x / block.y};
     for (unsigned turn = 0; turn < blocks; turn++) {
@@ -139,6 +145,7 @@ template <class Kernel> void launch(dim3 grid, dim3 block, bool backwards, const
         blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
         run_block(backwards);
     }
+    signal(SIGILL, on_ill), signal(SIGTRAP, on_trap);
 }
 }  // namespace host
 

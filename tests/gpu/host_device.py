@@ -1,7 +1,8 @@
 """A stand-in for the GPU: each .cu compiled for the host with g++, run thread by thread on NumPy arrays.
 
 What launch.py asks of a device. Every array that a kernel is given lies between two margins of NaN: a read past its end
-makes a NaN, a write is found. New arrays are NaN until they are written.
+makes a NaN, a write is found. It begins as far from a multiple of 64 as the array does from one of 16: who reads more
+at once than is aligned there, aborts. New arrays are NaN until they are written.
 """
 
 import ctypes
@@ -14,10 +15,11 @@ import numpy as np
 from scratchnet.kernels.cuda import launch
 
 HEADERS = [Path(__file__).with_name(name) for name in ("cuda_on_the_host.h", "tensor_core_on_the_host.h")]
-MARGIN = 256                                     # bytes, before and behind; kernels' float4 want 16
+MARGIN = 256                                     # bytes, before and behind
 POISON = 0xFF                                    # of every byte: NaN in float32, -1 in int32
 # Sums and products are rounded one by one here, fused on a device: what a test allows has to hold for both.
 FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-w",
+         "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error",
          "-U_FORTIFY_SOURCE")                    # it forbids longjmp() to another stack
 
 
@@ -88,8 +90,8 @@ class Guarded:
 
     def __init__(self, array):
         self.array = array
-        self.memory = np.full(array.nbytes + 2 * MARGIN + 64, POISON, np.uint8)
-        self.start = MARGIN + -(self.memory.ctypes.data + MARGIN) % 64
+        self.memory = np.full(array.nbytes + 2 * MARGIN + 80, POISON, np.uint8)
+        self.start = MARGIN + -(self.memory.ctypes.data + MARGIN) % 64 + array.ctypes.data % 16
         self.inside = self.memory[self.start:self.start + array.nbytes]
         self.inside[...] = array.reshape(-1).view(np.uint8)
 

@@ -1,16 +1,21 @@
-"""Batches on their way to a device, where either side may be as late as it can; and the words for a device that is full."""
+"""Batches on their way to a device, where either side may be as late as it can; the words for a device that is full."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from engines import normal
 from fake_cupy import Array
-from host_graphs import Stream, null
+from host_graphs import Pointer, Stream, null
 
 import scratchnet as sn
 from scratchnet.arriving import LANES, arriving
+from scratchnet.data import Batches, Preprocessing, augment
 from scratchnet.layers import Dense, Flatten, Sequential
+
+
+UNEVEN = Preprocessing((0.4,), (0.3,), ((0, 1), (0, 0)))
 
 
 def model():
@@ -19,15 +24,27 @@ def model():
     return made
 
 
-def batches(count, last=2):
-    return [(normal(seed, last if seed == count - 1 else 4, 3, 3, 1), np.arange(4 if seed < count - 1 else last) + seed)
-            for seed in range(count)]
+def batches(count, kind="float32"):
+    """`count` batches, the last one smaller; of float32 images, or of bytes to normalise and to pad."""
+    images, labels = normal(0, 4 * count - 2, 3, 3, 1), np.arange(4 * count - 2)
+    if kind == "float32":
+        return Batches(images, labels, 4)
+    return Batches((40 * images[:, :2] + 128).astype(np.uint8), labels, 4, preprocessing=UNEVEN)
 
 
+def copied(monkeypatch):
+    """The sizes of what goes to the device in lanes, as it goes."""
+    sizes, copy = [], Pointer.copy_from_host_async
+    monkeypatch.setattr(Pointer, "copy_from_host_async", lambda self, address, size, stream:
+                        sizes.append(size) or copy(self, address, size, stream))
+    return sizes
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
 @pytest.mark.parametrize("late_steps", [False, True])
 @pytest.mark.parametrize("late_copies", [False, True])
-def test_each_step_sees_its_batch_however_late_it_or_the_copy_is(late_steps, late_copies, cupy, monkeypatch):
-    made, given, seen, ahead = sn.to_device(model(), "cuda"), batches(3 * LANES + 1), [], []
+def test_each_step_sees_its_batch_however_late_it_or_the_copy_is(late_steps, late_copies, kind, cupy, monkeypatch):
+    made, given, seen, ahead = sn.to_device(model(), "cuda"), batches(3 * LANES + 1, kind), [], []
     begin = Stream.__init__
 
     def late(self, non_blocking=False):
@@ -35,27 +52,57 @@ def test_each_step_sees_its_batch_however_late_it_or_the_copy_is(late_steps, lat
         self.late = late_copies
     monkeypatch.setattr(Stream, "__init__", late)
     monkeypatch.setattr(null, "late", late_steps)
-    for images, labels in arriving(made, iter(given)):
+    for images, labels in arriving(made, given, epoch=1, start=2):
         seen.append((images.copy(), labels.copy()))
         ahead.append(len(null.queue))
     null.late = False
     null.finish()
     assert bool(max(ahead)) == late_steps
-    for (images, labels), (x, y) in zip(seen, given, strict=True):
+    for (images, labels), (x, y) in zip(seen, given.epoch(1, 2), strict=True):
         assert type(images) is Array and images.dtype == np.float32 and labels.dtype == np.int64
         np.testing.assert_array_equal(images.get(), x)
         np.testing.assert_array_equal(labels.get(), y)
 
 
+COLOURS = Preprocessing((0.1, 0.45, 0.9), (0.3, 0.21, 0.27), ((1, 2), (0, 3)))
+FLIPPED = augment.parse("flip", classes=6)
+
+
+@pytest.mark.parametrize("settings, bytes_an_image", [
+    ({}, 5 * 4 * 3), ({"preprocessing": COLOURS}, 5 * 4 * 3),
+    ({"preprocessing": replace(COLOURS, size=(5, 4))}, 5 * 4 * 3),
+    ({"preprocessing": replace(COLOURS, size=(3, 2))}, 4 * 6 * 5 * 3),
+    ({"preprocessing": COLOURS, "augment": FLIPPED}, 4 * 8 * 7 * 3)],
+    ids=["x/255", "padded, three channels", "of the wanted size", "to be resized", "augmented"])
+def test_images_that_are_only_normalised_cross_as_bytes_and_are_the_cpus_to_the_bit(
+        settings, bytes_an_image, cupy, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
+    images[0], images[1] = 0, 255
+    given, sizes = Batches(images, np.arange(6), 4, **settings), copied(monkeypatch)
+    for (x, _), (expected, _) in zip(arriving(sn.to_device(model(), "cuda"), given), given.epoch(0), strict=True):
+        assert x.dtype == np.float32 and x.shape == expected.shape and x.get().tobytes() == expected.tobytes()
+    assert sizes == [4 * bytes_an_image, 4 * 8, 2 * bytes_an_image, 2 * 8]
+
+
+def test_batches_with_an_epoch_of_their_own_are_served_by_it(cupy):
+    class Own(Batches):
+        def epoch(self, k, *settings, **named):
+            return ((images + 1, labels) for images, labels in super().epoch(k, *settings, **named))
+    (images, _), = arriving(sn.to_device(model(), "cuda"), Own(np.zeros((2, 3, 3, 1), np.uint8), np.arange(2), 2))
+    assert (images.get() == 1).all()
+
+
 def test_memory_is_used_again(cupy):
     made = sn.to_device(model(), "cuda")
     addresses = [images.data.ptr for images, _ in arriving(made, batches(3 * LANES))]
-    assert len(set(addresses)) == LANES + 1                            # and a lane has one more, for the last, smaller batch
+    assert len(set(addresses)) == LANES + 1      # a lane has one more, for the last, smaller batch
 
 
 def test_on_the_cpu_a_batch_is_the_array_itself():
-    given = batches(2)
-    for (images, labels), (x, y) in zip(arriving(model(), given), given):
+    given = batches(2, "uint8")
+    served = list(given.epoch(0))
+    given.epoch = lambda k, start: iter(served)
+    for (images, labels), (x, y) in zip(arriving(model(), given), served, strict=True):
         assert images is x and labels is y
 
 

@@ -102,6 +102,29 @@ def test_in_bfloat16_are_the_activations_and_their_gradients_and_nothing_else(cu
     assert {p.grad.dtype for p in model.parameters().values()} == {np.dtype("float32")}
 
 
+class Seeing(sn.Layer):
+    """y = x, and what comes back is kept."""
+
+    def forward(self, x, training=True):
+        def backward(dy, need_dx=True):
+            self.seen = dy
+            return dy
+        return x, backward
+
+
+def test_the_scale_of_a_residual_is_not_rounded_either_way(cupy):
+    asarray, seeing = sys.modules["cupy"].asarray, Seeing()
+    residual, scale = sn.Residual(seeing, scale=0.17), np.float32(0.17)
+    residual.init(0, (40,))
+    x, dy = (np.random.default_rng(seed).standard_normal((9, 40)).astype(launch.bfloat16()) for seed in (0, 1))
+    y, backward = residual.forward(asarray(x))
+    backward(asarray(dy))
+    wide = x.astype("f4")
+    assert y.get().tobytes() == (wide + scale * wide).astype(launch.bfloat16()).tobytes()
+    assert seeing.seen.dtype == launch.bfloat16()
+    assert seeing.seen.get().tobytes() == (scale * dy.astype("f4")).astype(launch.bfloat16()).tobytes()
+
+
 def test_a_backward_outside_of_the_block_is_of_bfloat16_activations_still(cupy):
     model, images, labels = on_the_device("LeNet-5")
     with sn.use_precision("bf16"):

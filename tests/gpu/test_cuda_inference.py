@@ -76,6 +76,21 @@ def test_in_bfloat16_weights_are_rounded_at_the_first_call_only(on_device, monke
     np.testing.assert_allclose(predict(images).get(), expected, rtol=1e-4, atol=1e-5)     # float32 weights are there
 
 
+def test_another_stream_finds_rounded_weights_and_none_that_are_only_about_to_be(on_device):
+    import cupy as module
+    predict, images, _, _ = on_device
+    predict._replays.fits = False                # call by call
+    with sn.use_precision("bf16"):
+        expected, late = copy.deepcopy(predict)(images).get(), module.cuda.Stream(non_blocking=True)
+        late.late = True
+        with late:
+            first = predict(images)
+        assert predict(images).get().tobytes() == expected.tobytes()
+        assert late.queue                        # it has not done all that it was told
+        with late:
+            assert first.get().tobytes() == expected.tobytes()
+
+
 def test_a_shape_that_was_seen_is_replayed_and_what_was_returned_stays(on_device, monkeypatch):
     predict, images, expected, counts = on_device
     recorded, run = [], predict._run

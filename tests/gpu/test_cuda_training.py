@@ -1,5 +1,5 @@
 """What a training step does beside its operations, on the host and, if there is one, a GPU: updates, in float64 beside the
-reference; running statistics; counting; steps that are skipped."""
+reference; images that come as bytes; running statistics; counting; steps that are skipped."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from engines import normal, run, updated, wide
 
 from scratchnet import backend
 from scratchnet import tally as tallies
+from scratchnet.data import Preprocessing
 from scratchnet.kernels import cuda, reference
-from scratchnet.kernels.cuda import optim, training
+from scratchnet.kernels.cuda import optim, pixels, training
 from scratchnet.tally import Tally
 
 SIZES = [(3, 5), (1,), (70, 61), (2048,), (0, 4)]                      # several blocks, one exactly, an array of nothing
@@ -66,6 +67,14 @@ def test_an_update_of_many_parameters_at_once(engine, rule, numbers):
                 np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_tables_of_addresses_are_not_those_of_another_tests_device(engine, time):
+    assert not optim._tables
+    given = [engine.to_device(normal(seed, 3)) for seed in range(2)]
+    cuda.sgd(*given, None, 0.1, 0.0, False, 0.0)
+    assert len(optim._tables) == 1
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("rule", RULES)
 def test_a_gradient_that_is_not_finite_changes_nothing_in_any_parameter(engine, rule, wrong):
@@ -87,6 +96,15 @@ def test_the_call_of_a_dropout_may_be_a_number_on_the_device(engine):
     for ours, theirs in zip(run(engine, lambda x, call: cuda.dropout(x, 0.5, 1, 2, call), x, call),
                             reference.dropout(x, 0.5, 1, 2, 3)):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("mean, std, padding", [((0.1307,), (0.3081,), ((2, 2), (2, 2))),
+                                                ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), ((0, 3), (1, 0)))])
+def test_bytes_are_normalised_to_the_bits_of_the_host(engine, mean, std, padding):
+    before, images = Preprocessing(mean, std, padding), np.arange(7 * 16 * 16 * len(mean)).astype(np.uint8)
+    images = images.reshape(7, 16, 16, len(mean))                                      # each byte in each channel
+    got, = run(engine, lambda *arrays: pixels.normalised(*arrays, padding), images, *before.scale_and_shift)
+    assert got.dtype == np.float32 and got.tobytes() == before(images).tobytes()
 
 
 @pytest.mark.parametrize("of_channels", [3, 300])

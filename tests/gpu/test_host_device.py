@@ -80,6 +80,9 @@ PARTING = """extern "C" __global__ void parting(float* x) {
     x[0] = 1;
 }
 """
+MISALIGNED = """struct alignas(16) Four { float x, y, z, w; };
+extern "C" __global__ void four(float* x) { *reinterpret_cast<Four*>(x) = {1, 2, 3, 4}; }
+"""
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
@@ -89,12 +92,25 @@ from scratchnet.kernels.cuda import launch
 from host_device import Host
 launch.FOLDER = Path(sys.argv[3])
 launch.device = Host(launch.FOLDER)
-launch.launch("kernel", "parting", (1,), (32,), x=np.zeros(1, np.float32))
+launch.launch("kernel", sys.argv[4], (1,), (32,), x=np.zeros(8, np.float32)[int(sys.argv[5]):])
 """
 
 
+def in_a_process(folder, source, name, first=0):
+    """How a process ends that runs the kernel on an array that begins `first` numbers behind its memory."""
+    (folder / "kernel.cu").write_text(source, "utf-8")
+    folders = [str(launch.FOLDER.parents[1]), str(Path(__file__).parent), str(folder)]
+    command = [sys.executable, "-c", IN_A_PROCESS, *folders, name, str(first)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 def test_a_block_that_parts_at_a_barrier_aborts_with_words(host, tmp_path):
-    (tmp_path / "kernel.cu").write_text(PARTING, "utf-8")
-    folders = [str(launch.FOLDER.parents[1]), str(Path(__file__).parent), str(tmp_path)]
-    done = subprocess.run([sys.executable, "-c", IN_A_PROCESS, *folders], capture_output=True, text=True)
+    done = in_a_process(tmp_path, PARTING, "parting")
     assert done.returncode != 0 and "a thread ended while others wait at __syncthreads" in done.stderr, done.stderr
+
+
+def test_sixteen_bytes_at_once_where_they_are_not_aligned_abort_with_words(host, tmp_path):
+    assert in_a_process(tmp_path, MISALIGNED, "four", first=4).returncode == 0
+    for first in (1, 2, 3):
+        done = in_a_process(tmp_path, MISALIGNED, "four", first)
+        assert done.returncode != 0 and "what is read or written at once is not aligned" in done.stderr, done.stderr

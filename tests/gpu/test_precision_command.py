@@ -82,6 +82,20 @@ def test_a_run_remembers_its_precision_and_goes_on_in_no_other(cupy, photos, cap
     assert "it has finished" in capsys.readouterr().err
 
 
+def test_a_script_s_run_remembers_its_precision_and_goes_on_in_no_other(cupy, tmp_path):
+    def run(precision, device="cuda", **settings):
+        model = sn.Sequential(flat=sn.Flatten(), fc=sn.Dense(2))
+        model.init(0, (4, 4, 1))
+        with sn.use_precision(precision):
+            sn.fit(sn.to_device(model, device), (np.zeros((4, 4, 4, 1), np.uint8), np.arange(4) % 2), epochs=1,
+                   out=tmp_path / f"{precision} {device}", progress=False, **settings)
+        return json.loads((tmp_path / f"{precision} {device}" / "config.json").read_text("utf-8"))["precision"]
+    assert (run("bf16"), run("float32"), run("bf16", "cpu")) == ("bf16", None, None)
+    (tmp_path / "bf16 cuda").rename(tmp_path / "tf32 cuda")
+    with pytest.raises(ValueError, match='precision: "bf16" there, "tf32"'):
+        run("tf32", resume=True)
+
+
 def test_evaluate_and_predict_in_bfloat16_say_nearly_what_they_say_in_float32(cupy, photos, capsys):
     assert train.main(TRAIN) == 0
     with open("run/config.json") as file:

@@ -30,7 +30,7 @@ def compiled(source, folder, *kinds):
 def test_every_cuda_source_compiles(source, tmp_path):
     """For each meaning of `real`, where its kernels take arrays of them."""
     meanings = range(1 + ("real*" in source.read_text("utf-8")))
-    kinds = [(f"-arch={architecture}", f"-DBF16={bf16}") for architecture in ("sm_80", "sm_90") for bf16 in meanings]
+    kinds = [(f"-arch={architecture}", f"-DBF16={bf16}") for architecture in ("sm_80", "sm_90", "sm_90a") for bf16 in meanings]
     assert len(list(compiled(source, tmp_path, *kinds))) == len(kinds)
 
 
