@@ -51,10 +51,10 @@ def machine():
 
 
 def table(results):
-    """Markdown: for each machine and day a paragraph and a table, of each workload the last result."""
+    """Markdown: for each machine and its versions a paragraph and a table, of each workload the last result."""
     groups = {}
     for result in results:
-        key = result["date"], to_json(result["machine"]), result["threads"]
+        key = to_json(result["machine"]), to_json(result["versions"]), result["threads"]
         workload = tuple(result.get(name) for name in ("model", "mode", "batch", "data"))
         groups.setdefault(key, {})[workload] = result
     return "\n\n".join(_group(list(latest.values())) for latest in groups.values()) or "Nothing has been measured yet."
@@ -64,7 +64,7 @@ def _group(results):
     machine, versions = results[-1]["machine"], results[-1]["versions"]
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [f"{machine['processor']}, {machine['cores']} cores, {results[-1]['threads']} threads, vectors of "
-             f"{machine['vector_bits']} bits; {results[-1]['date']}; {names}:", "",
+             f"{machine['vector_bits']} bits; {_days(results)}; {names}:", "",
              "| workload | scratchnet | of the ceiling | PyTorch eager | its fastest mode | onnxruntime | OpenVINO | "
              "ncnn | memory, ours and PyTorch's |", "|" + "---|" * 9]
     for result in results:
@@ -93,7 +93,7 @@ def gpu_table(results):
     """The same of results on a GPU, whose machine says its driver, and whose workload its precision."""
     groups = {}
     for result in results:
-        key = result["date"], to_json(result["machine"])
+        key = to_json(result["machine"]), to_json(result["versions"])
         workload = tuple(result.get(name) for name in ("model", "mode", "batch", "precision", "data", "eager"))
         groups.setdefault(key, {})[workload] = result
     return "\n\n".join(_gpu_group(list(latest.values())) for latest in groups.values()) or "Not measured yet."
@@ -103,7 +103,7 @@ def _gpu_group(results):
     machine, versions = results[-1]["machine"], results[-1]["versions"]
     facts = ", ".join(value if name == "gpu" else f"{name} {value}" for name, value in machine.items())
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    lines = [f"{facts}; {results[-1]['date']}; {names}:", "",
+    lines = [f"{facts}; {_days(results)}; {names}:", "",
              "| workload | precision | scratchnet | of cuBLAS's product | of a copy | PyTorch eager | channels_last | "
              "the fastest of those measured | memory, ours and its |", "|" + "---|" * 9]
     for result in results:
@@ -126,6 +126,12 @@ def _gpu_cells(result, rows):
     yield "" if fastest is None else f"{_against(fastest, result)}, {fastest['engine'].partition(' ')[2] or 'eager'}"
     peaks = [row and row.get("peak_bytes") for row in (ours, fastest)]
     yield ", ".join(in_bytes(peak) for peak in peaks) if all(peaks) else ""
+
+
+def _days(results):
+    """The days that they are of, the first and the last."""
+    days = sorted({result["date"] for result in results})
+    return " to ".join(days[:1] + days[1:][-1:])
 
 
 def _workload(result):

@@ -28,9 +28,9 @@ def test_the_table_has_the_last_result_of_each_workload_and_each_rivals_ratio():
         return {"date": date, "machine": machine, "versions": {"torch": "2.13.0"}, "model": "vgg16", "mode": mode,
                 "batch": 8, "threads": 2, "ceiling_gflops": 169.4, "rows": rows}
 
-    lines = bench_results.table([result("2026-01-01", 40.0), result("2026-01-01", 0.6604),
-                                 result("2026-01-01", 1234.5, "inference")]).splitlines()
-    assert lines[0] == "Some CPU, 2 cores, 2 threads, vectors of 256 bits; 2026-01-01; torch 2.13.0:"
+    lines = bench_results.table([result("2026-01-01", 40.0), result("2026-01-03", 0.6604),
+                                 result("2026-01-02", 1234.5, "inference")]).splitlines()
+    assert lines[0] == "Some CPU, 2 cores, 2 threads, vectors of 256 bits; 2026-01-02 to 2026-01-03; torch 2.13.0:"
     assert lines[4:] == [
         f"| `vgg16` {mode}, batch 8 | {speed} | 50% of 169 GFLOP/s | 10.0: **4.50 x** | 20.0: **2.25 x**, compiled |  "
         "|  |  | 2.0 MB, 2.0 MB |" for mode, speed in (("training", "0.66"), ("inference", "1,234"))]
