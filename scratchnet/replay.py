@@ -158,6 +158,8 @@ def _reason_against(model, optimizer, criterion):
             return f"{layer.label()} is a layer of your own"
     while isinstance(criterion, functools.partial):
         criterion = criterion.func
+    if any(map(callable, vars(optimizer).values())):
+        return "a method of the optimizer has been replaced"
     for what, thing in ("criterion", criterion), ("optimizer", type(optimizer)):
         if not _is_ours(thing):
             return f"{getattr(thing, '__name__', thing)} is a {what} of your own"
@@ -165,4 +167,4 @@ def _reason_against(model, optimizer, criterion):
 
 
 def _is_ours(thing):
-    return getattr(thing, "__module__", "").partition(".")[0] == "scratchnet"
+    return getattr(thing, "__module__", "").partition(".")[0] == "scratchnet" and not hasattr(thing, "__wrapped__")

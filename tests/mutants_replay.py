@@ -14,7 +14,7 @@ rows("kernels/cpu/compile.py", f"{STEPS}::test_a_network_trains_to_the_same_bits
      ("kernels are not noted", "        if recorded is not None:\n", "        if False:\n"))
 rows("scratchnet/trial.py", STEPS,
      ("only what the step returns is compared", "ends.append(results + state.bits())", "ends.append(results)"),
-     ("recorded with the true numbers", "OTHER = np.float32(0.75)", "OTHER = np.float32(1)"),
+     ("recorded with the true numbers", "Recorded(run, images * SCALE + SHIFT, other_classes(labels))", "Recorded(run, images, labels)"),
      ("a trial counts steps", "            optimizer.steps.update(counts)\n", ""),
      ("a trial trains", "                array[...] = copy\n", "                pass\n"))
 rows("scratchnet/replay.py", STEPS,
@@ -25,6 +25,6 @@ rows("scratchnet/optim.py", STEPS,
 rows("scratchnet/inference/replay.py", CALLS,
      ("what a replay writes over is returned", "self.recordings[key](images).copy()", "self.recordings[key](images)"),
      ("not put to the test", "if recorded(images).tobytes() != y.tobytes():", "if False:"),
-     ("the newest is forgotten", "next(iter(self.recordings))", "list(self.recordings)[-1]"))
+     ("the newest is forgotten", "del self.recordings[next(iter(self.recordings))]", "self.recordings.popitem()"))
 rows("kernels/cpu/packed.py", CALLS,
      ("ways in a pickle", "{**vars(self), \"ways\": {}}", "vars(self)"))

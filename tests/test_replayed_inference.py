@@ -90,6 +90,16 @@ def test_what_computes_outside_of_kernels_unsaid_is_not_replayed(monkeypatch):
     assert not kinds(predict) and "outside of the kernels" in predict._replays.why
 
 
+def test_a_recording_made_while_all_images_were_zero_holds_for_others():
+    model = Sequential(Conv2D(16, 3, padding=1), Conv2D(32, 3, padding=1), Conv2D(64, 1), GlobalAvgPool2D(), Dense(4))
+    model.init(0, SHAPE)
+    predict, x = sn.for_inference(model), images(16)
+    for _ in range(3):
+        predict(np.zeros_like(x))
+    assert kinds(predict) == [16], predict._replays.why
+    assert predict(x).tobytes() == predict._run(x).tobytes()
+
+
 def test_a_layer_of_ones_own_is_called_each_time():
     class Noted(sn.Layer):
         def forward(self, x, training=True):

@@ -231,6 +231,29 @@ def test_what_computes_outside_of_kernels_unsaid_fails_the_trial_and_runs_ordina
     assert "outside of the kernels" in why and seen.replays == 0
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float64"])
+def test_labels_that_the_loss_converts_are_those_of_each_step(dtype, seen, monkeypatch):
+    def augment(image, label, seed, epoch):
+        return image, np.eye(5)[label].astype(dtype) if dtype == "float64" else np.asarray(label).astype(dtype)
+    images = np.random.default_rng(0).integers(0, 256, (10, 3, 3, 1)).astype("uint8")
+    results = []
+    for ordinary in (True, False):
+        model = Sequential(Flatten(), Dense(5))
+        model.init(0, (3, 3, 1))
+        train = sn.data.Batches(images, np.arange(10) // 2, 1, augment=augment, shuffle=False)
+        results.append(trained(model, RULES["adam"](model.parameters()), train, monkeypatch, ordinary, epochs=2))
+    same(*results)
+
+
+def test_a_step_whose_optimizer_was_given_another_one_runs_ordinarily(seen, monkeypatch):
+    model = small()
+    optimizer = RULES["adam"](model.parameters())
+    itself, calls = optimizer.step, []
+    optimizer.step = lambda: (calls.append(1), itself())
+    trained(model, optimizer, data(16), monkeypatch)
+    assert len(calls) == 12 and seen.recorded == 0
+
+
 def test_a_trial_changes_nothing():
     model = small()
     optimizer = RULES["adam"](model.parameters())

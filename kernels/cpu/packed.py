@@ -69,7 +69,7 @@ class PackedConv2D:
         origin = (padding[0][0], padding[1][0])
         if m:
             U = self._layout(m, lambda: winograd.filters(w, m))
-            return y_shape, lambda x, residual, y: winograd.convolve(x, U, bias, residual, y, m, origin, relu)
+            return y_shape, lambda x, residual, y: winograd.convolve(contiguous(x), U, bias, residual, y, m, origin, relu)
         merged = is_merged(w.shape, C, self.dilation, groups)
         if merged:
             x_shape = N, H + sum(padding[0]), W + sum(padding[1]), C
@@ -78,7 +78,11 @@ class PackedConv2D:
         packed = self._layout(0, lambda: pack(w, numbers, groups))
         known = prepared((rows, columns), y_shape[:3], (*x_shape[1:], *self.strides), (*y_shape[1:], 1, 0, 1, 0), w.shape[2],
                          groups, relu)
-        return y_shape, lambda x, residual, y: run(padded(x, padding) if merged else x, packed, bias, residual, y, known)
+
+        def convolve(x, residual, y):
+            x = contiguous(x)                    # it may come from a convolution that left its images innermost
+            return run(padded(x, padding) if merged else x, packed, bias, residual, y, known)
+        return y_shape, convolve
 
     def _layout(self, key, make):
         if key not in self.layouts:              # two threads may both make it: the same

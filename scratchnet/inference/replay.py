@@ -9,7 +9,6 @@ from scratchnet.backend import is_cupy, kernels, runs_on_cpu, runs_on_cuda
 
 RECORDINGS = 8                                   # kept at once; each holds the memory of its arrays
 SEEN = 64                                        # kinds of images that are remembered
-OTHER = np.float32(0.75)                         # times which images are others
 
 
 class Replays:
@@ -55,14 +54,15 @@ class Replays:
         """With other numbers than those of `images`, for which it must give y: else something was computed on the host."""
         cpu = kernels("cpu.recording")
         try:
-            recorded = cpu.Recorded(run, images * OTHER)
+            recorded = cpu.Recorded(run, images * np.float32(0.75) + np.float32(0.125))        # also where all are zero
             if recorded(images).tobytes() != y.tobytes():
                 raise RuntimeError("a replay is not what was recorded: something computes outside of the kernels")
-        except RuntimeError as error:
+        except Exception as error:               # of memory, of np.errstate, of a layer
             self._give_up(key, error)
             return
         self.recordings[key] = recorded
         while sum(one.bytes for one in self.recordings.values()) > cpu.MOST or len(self.recordings) > RECORDINGS:
+            self.ran[next(iter(self.recordings))] = None         # else shapes in turn would be recorded at every call
             self._forget_the_oldest()
 
     def _on_a_gpu(self, images, run):
