@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from scratchnet.backend import each_time, ops, varying
+from scratchnet.backend import each_time, ops, runs_on_cuda, varying
 from scratchnet.layers.base import Layer
 
 
@@ -31,7 +31,9 @@ class Dropout(Layer):
         calls = self.buffer("calls")
         layer = zlib.crc32(self.path.encode())                  # 32 bits that tell layers of one seed apart
         call = varying(lambda: int(calls))
-        y, mask = ops(x).dropout(x, self.rate, int(self.buffer("seed")), layer, call)
+        buffer = self.buffer("seed")             # of 64 bits, which a place in a CUDA graph has not; there it stays
+        seed = int(buffer) if runs_on_cuda(x) else varying(lambda: int(buffer))
+        y, mask = ops(x).dropout(x, self.rate, seed, layer, call)
         each_time(self._count)
 
         def backward(dy, need_dx=True):
