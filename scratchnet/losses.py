@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from scratchnet.backend import array_like, array_module, in_float32, is_array, is_bfloat16, ops
+from scratchnet.backend import array_like, array_module, each_time, in_float32, is_array, is_bfloat16, ops
 
 
 def softmax_cross_entropy(logits, labels, label_smoothing=0):
@@ -58,9 +58,8 @@ def _targets(logits, labels):
             raise ValueError(f"softmax_cross_entropy: expected {logits.shape[0]} labels for logits {logits.shape}, got "
                              f"an array {labels.shape}")
         # Range-checked on the host only: reading a device array here would stop the GPU at every step.
-        if isinstance(labels, np.ndarray) and (labels.min() < 0 or labels.max() >= logits.shape[1]):
-            raise ValueError(f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are "
-                             f"{logits.shape[1]} classes, 0 to {logits.shape[1] - 1}")
+        if isinstance(labels, np.ndarray):
+            each_time(lambda: _check_range(labels, logits.shape[1]))
         return array_module(logits).ascontiguousarray(labels, dtype=np.int64)
     if labels.dtype.kind != "f":
         raise TypeError(f"softmax_cross_entropy: labels must be integers (N,) or probabilities (N, classes), "
@@ -69,6 +68,12 @@ def _targets(logits, labels):
         raise ValueError(f"softmax_cross_entropy: float labels are probabilities of the shape of the logits "
                          f"{logits.shape}, got {labels.shape}; class numbers must be integers")
     return array_module(logits).ascontiguousarray(array_like(logits, labels))
+
+
+def _check_range(labels, classes):
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are "
+                         f"{classes} classes, 0 to {classes - 1}")
 
 
 def _like(loss, predictions, targets):

@@ -24,12 +24,8 @@ def replayed(run, model, optimizer, criterion, samples, say):
     on_cuda = bool(values) and all(map(runs_on_cuda, values))
     if not on_cuda and not (values and all(map(runs_on_cpu, values))):
         return run
-    reason = _reason_against(model, optimizer, criterion)
-    if reason and on_cuda:
-        say(reason)
-    if reason:
-        return run
-    return (OnCUDA if on_cuda else OnCPU)(run, model, optimizer, samples, say)
+    kind = OnCUDA if on_cuda else OnCPU
+    return kind(run, model, optimizer, samples, say, lambda: _reason_against(model, optimizer, criterion))
 
 
 class Replayed:
@@ -40,8 +36,9 @@ class Replayed:
     wrong.
     """
 
-    def __init__(self, run, model, optimizer, samples, say):
+    def __init__(self, run, model, optimizer, samples, say, reason_against):
         self.run, self.model, self.optimizer, self.samples, self.say = run, model, optimizer, samples, say
+        self.reason_against = reason_against
         self.captured = self.built_in = self.built_for = self.why = None
         self.seen = 0
 
@@ -60,6 +57,7 @@ class Replayed:
         if self.built_in is None or not self._still_holds(images, labels):
             self.built_in, self.seen = BuiltIn(self.model, self.optimizer, self.tables()), 0
             self.built_for = self.about(images, labels)
+            self._never(self.reason_against())
         self.seen += 1
         return result
 
@@ -72,10 +70,14 @@ class Replayed:
         except Exception as error:                          # CuPy's, CUDA's, or of a layer that wants to read the device
             for parameter in self.model.parameters().values():
                 parameter.clear_grad()
-            self.why = f"{type(error).__name__}: {error}".splitlines()[0]
-            self.say(self.why)
-            self.say = None
+            self._never(f"{type(error).__name__}: {error}".splitlines()[0])
         return self.captured is not None
+
+    def _never(self, why):
+        if why:
+            self.why = why
+            self.say(why)
+            self.say = None
 
 
 class OnCUDA(Replayed):
@@ -96,10 +98,10 @@ class OnCUDA(Replayed):
 
 
 class OnCPU(Replayed):
-    """Without words where it cannot be: the step is what it is without replays."""
+    """What it cannot replay it says nothing of: the step is the same, only slower, and hardly so where it computes much."""
 
-    def __init__(self, run, model, optimizer, samples, say):
-        super().__init__(run, model, optimizer, samples, lambda words: None)
+    def __init__(self, run, model, optimizer, samples, say, reason_against):
+        super().__init__(run, model, optimizer, samples, lambda words: None, reason_against)
 
     def runs_here(self, images):
         return runs_on_cpu(images)
@@ -123,7 +125,7 @@ class BuiltIn:
 
     def __init__(self, model, optimizer, tables):
         self.optimizer, self.parameters = optimizer, list(model.parameters().values())
-        self.tables = [*tables, optimizer.settings, optimizer.slots, *optimizer.slots.values()]
+        self.tables = [*tables, optimizer.parameters, optimizer.settings, optimizer.slots, *optimizer.slots.values()]
         for layer in every_layer(model):
             self.tables += vars(layer), layer._children, layer._parameters, layer._buffers
         self.things = self._things()             # held, so that none of them ends and leaves its identity to another
@@ -134,8 +136,8 @@ class BuiltIn:
 
     def _things(self):
         optimizer = self.optimizer
-        return [optimizer.clock, optimizer.slots, optimizer.settings, *chain.from_iterable(map(dict.values, self.tables)),
-                *chain.from_iterable(map(_OF_A_PARAMETER, self.parameters))]
+        return [optimizer.clock, optimizer.slots, optimizer.settings, vars(optimizer).get("step"),
+                *chain.from_iterable(map(dict.values, self.tables)), *chain.from_iterable(map(_OF_A_PARAMETER, self.parameters))]
 
 
 def _kind(*arrays):

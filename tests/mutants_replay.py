@@ -18,12 +18,17 @@ rows("scratchnet/trial.py", STEPS,
      ("a trial counts steps", "            optimizer.steps.update(counts)\n", ""),
      ("a trial trains", "                array[...] = copy\n", "                pass\n"))
 rows("scratchnet/replay.py", STEPS,
+     ("the optimiser's parameters are not looked at", "[*tables, optimizer.parameters, ", "[*tables, "),
+     ("a method that was replaced meanwhile is not", ", vars(optimizer).get(\"step\"),", ","),
      ("the number of threads is not looked at", "_kind(*arrays), kernels(\"cpu.threads\").threads()", "_kind(*arrays)"),
      ("under a watch nobody is told", "or local.watchers or", "or"))
+rows("scratchnet/losses.py", STEPS,
+     ("labels are looked at once", "each_time(lambda: _check_range(labels, logits.shape[1]))",
+      "_check_range(labels, logits.shape[1])"))
 rows("scratchnet/optim.py", STEPS,
      ("a rate for ever", "return varying(lambda: float(self.lr)), varying", "return self.lr, varying"))
 rows("scratchnet/inference/replay.py", CALLS,
-     ("what a replay writes over is returned", "self.recordings[key](images).copy()", "self.recordings[key](images)"),
+     ("what a replay writes over is returned", "self.recordings[key](images).copy(order=\"K\")", "self.recordings[key](images)"),
      ("not put to the test", "if recorded(images).tobytes() != y.tobytes():", "if False:"),
      ("the newest is forgotten", "del self.recordings[next(iter(self.recordings))]", "self.recordings.popitem()"))
 rows("kernels/cpu/packed.py", CALLS,

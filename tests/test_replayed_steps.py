@@ -153,12 +153,16 @@ def change_a_setting(model, optimizer):
     optimizer.settings["weight_decay"] = 0.5
 
 
+def leave_out_a_parameter(model, optimizer):
+    del optimizer.parameters["a.weight"]
+
+
 def use_one_thread(model, optimizer):
     threads.set_threads(1)
 
 
 @pytest.mark.parametrize("change", [halve_the_rate_of_dropout, seed_dropout, freeze, load, load_the_optimizers_state,
-                                    change_a_setting, use_one_thread])
+                                    change_a_setting, leave_out_a_parameter, use_one_thread])
 @pytest.mark.parametrize("when", ["after_step", "after_epoch"])
 def test_what_changes_between_two_steps_counts_from_the_next_one(change, when, seen, monkeypatch):
     before, results = threads.threads(), []
@@ -250,13 +254,28 @@ def test_labels_that_the_loss_converts_are_those_of_each_step(dtype, seen, monke
     same(*results)
 
 
-def test_a_step_whose_optimizer_was_given_another_one_runs_ordinarily(seen, monkeypatch):
+def test_labels_that_are_not_of_the_model_are_an_error_in_every_step(seen):
+    images = np.random.default_rng(0).integers(0, 256, (10, 3, 3, 1)).astype("uint8")
+    train = sn.data.Batches(images, np.arange(10) // 2, 1, augment=lambda image, label, seed, epoch: (image, label + epoch))
+    model = Sequential(Flatten(), Dense(5))
+    model.init(0, (3, 3, 1))
+    with pytest.raises(ValueError, match="labels run from 5 to 5, but there are 5 classes"):
+        sn.fit(model, train, epochs=3, progress=False)
+    assert seen.replays >= 8
+
+
+@pytest.mark.parametrize("when", [0, 6])
+def test_an_optimizer_that_is_given_another_step_runs_it_at_every_batch(when, seen, monkeypatch):
     model = small()
     optimizer = RULES["adam"](model.parameters())
     itself, calls = optimizer.step, []
-    optimizer.step = lambda: (calls.append(1), itself())
-    trained(model, optimizer, data(16), monkeypatch)
-    assert len(calls) == 12 and seen.recorded == 0
+
+    def replace(position=None):
+        if (position.step if position else 0) == when:
+            optimizer.step = lambda: (calls.append(1), itself())
+    replace()
+    trained(model, optimizer, data(16), monkeypatch, after_step=replace)
+    assert (len(calls), seen.recorded, seen.replays) == ((12, 0, 0) if when == 0 else (6, 1, 4))
 
 
 def test_a_trial_changes_nothing():

@@ -1,7 +1,7 @@
 """for_inference: a model that can only predict, and does it faster.
 
 trace.py makes a flat list of steps (steps.py) of the tree of layers, fold.py shortens it; arena.py plans its memory on
-the CPU, replay.py makes one launch of it on a GPU.
+the CPU, replay.py records them for images that come in the same shape again.
 """
 
 import copy
@@ -29,9 +29,10 @@ def for_inference(model):
 
     Batch norms are folded into the convolution or dense layer before them, sums of residuals and ReLUs done by it, its
     weights packed once. Any number of threads may call it at once; what it returns is the caller's. It is a copy:
-    the model may be trained on, or deleted, without effect on it. On a GPU, images of a shape that it has seen before
-    are one launch; in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the
-    same, run there; sn.watch sees nothing of it.
+    the model may be trained on, or deleted, without effect on it. Images of a shape that it has seen before are
+    replayed from a recording, without Python between the kernels where these take little memory, on a GPU in one launch;
+    in bfloat16 weights are rounded once. Inside use_kernels("reference") its steps, folded all the same, run there;
+    sn.watch sees nothing of it.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"for_inference: expected a Layer, got {type(model).__name__}")
