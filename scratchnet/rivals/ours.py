@@ -52,15 +52,17 @@ def _say(reason):
 
 
 def _training(model, images, labels, precision):
-    optimizer, first = sn.SGD(model.parameters(), lr=LR, momentum=MOMENTUM), {}
+    optimizer = sn.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
-    def run(images, labels):
+    def gradients(images, labels):
         loss, logits, backward = model.loss(images, labels)
         backward()
-        if not first:
-            first.update({name: backend.to_host(p.grad, copy=True) for name, p in model.parameters().items()})
-        optimizer.step()
         return loss, logits
+
+    def run(images, labels):
+        results = gradients(images, labels)
+        optimizer.step()
+        return results
     fastest = _replayed(run, model, optimizer, len(images))
     if backend.is_cupy(images):
         recorded.append(lambda: [fastest.captured] if getattr(fastest, "captured", None) else [])
@@ -68,7 +70,10 @@ def _training(model, images, labels, precision):
     def step():
         with sn.use_precision(precision):
             fastest(images, labels)
-    step()
+    with sn.use_precision(precision):
+        gradients(images, labels)
+    first = {name: backend.to_host(p.grad, copy=True) for name, p in model.parameters().items()}
+    optimizer.step()
     return step, first
 
 
