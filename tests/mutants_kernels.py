@@ -182,6 +182,11 @@ rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_dense_of
      ("the last columns of a part lost", "p_last = column * P // column_parts, (column + 1) * P // column_parts\n        for m",
       "p_last = column * P // column_parts, (column + 1) * P // column_parts - 1\n        for m"),
      ("depth rows of b, again and again", "b_rows[k:k + depth]", "b_rows[:depth]"))
+rows("kernels/cpu/dense.py", "tests/kernels/test_cpu_pointwise.py::test_gradient_of_dense_weights_tile_by_tile",
+     ("no images, no gradient", "if len(x) and IN", "if IN"),
+     ("the first images alone", "OUT, n, dw", "OUT, 0, dw"),
+     ("inputs behind the last tile lost", "if part + 1 < parts else IN\n", "if part + 1 < parts else IN - IN % DEEP\n"),
+     ("outputs behind the last tile lost", "for p in range(0, OUT, SPAN)", "for p in range(0, OUT - OUT % SPAN, SPAN)"))
 rows("kernels/cpu/bias.py", "tests/kernels/test_cpu_pointwise.py::test_bias_gradient",
      ("sum over one axis too few", "else contiguous(dy)", "else contiguous(dy[0])"))
 rows("kernels/cpu/column_sums.py", "tests/kernels/test_cpu_batch_norm.py::test_batch_norm_and_its_gradients",

@@ -7,7 +7,8 @@ from . import dense_images, memory, threads
 from .bias import NONE, NUMBER, activate, activation_and_bias_backward
 from .chwn import as_chwn, contiguous
 from .compile import behaved, kernel
-from .gemm import add_dots, add_product
+from .gemm import DEEPEST, add_dots, add_product
+from .tile import DEEP, SPAN, columns_tile
 from .windows import fill, row_starts
 
 TALL = 48                                        # rows of a result at a time, so that they stay in the cache
@@ -50,6 +51,22 @@ def _product_of_transpose(a, a_rows, b, out, row_parts, column_parts):
         for i in range(m, m_last):
             fill(flat_out, i * P + p, p_last - p, float32(0))
         add_dots(a, a_rows, m * K, 0, b, p * K, K, 0, flat_out, m * P + p, P, m_last - m, p_last - p, K, 1)
+
+
+@kernel
+def _outer_products(x, dy, dw, parts):
+    """dw = Σ_n x[n]ᵀ dy[n].  x (N, IN), dy (N, OUT), dw (IN, OUT), at least a tile. Each number of dw is written once,
+    when it is complete: the way there and back of a large dw is half of the time."""
+    (N, IN), OUT = x.shape, dy.shape[1]
+    for part in prange(parts):
+        last = (part + 1) * (IN // DEEP) // parts * DEEP if part + 1 < parts else IN
+        for i in range(part * (IN // DEEP) // parts * DEEP, last, DEEP):
+            i = min(i, IN - DEEP)                # the last tiles compute some of their neighbours' numbers again
+            for p in range(0, OUT, SPAN):
+                p = min(p, OUT - SPAN)
+                for n in range(0, N, DEEPEST):
+                    columns_tile(min(DEEPEST, N - n), x.ctypes.data + 4 * (n * IN + i), IN, dy.ctypes.data + 4 * (n * OUT + p),
+                                 OUT, dw.ctypes.data + 4 * (i * OUT + p), OUT, n, dw.ctypes.data, 0)
 
 
 def _multiply(a, row_step, step, b, bias, out, activation=NONE):
@@ -97,7 +114,10 @@ def dense_backward_weights(dy, x):
     dy, x = contiguous(dy), contiguous(x)
     IN, OUT = x.shape[1], dy.shape[1]
     dw = memory.empty((IN, OUT))                 # (IN, OUT) = (IN, N) @ (N, OUT); xᵀ[i, n] is x[n·IN + i]
-    _multiply(x, 1, IN, dy, memory.zeros(OUT), dw)
+    if len(x) and IN >= DEEP and OUT >= SPAN:
+        _outer_products(x, dy, dw, threads.chunks(IN // DEEP))
+    else:
+        _multiply(x, 1, IN, dy, memory.zeros(OUT), dw)
     return dw
 
 

@@ -76,6 +76,15 @@ def test_dense_of_weights_that_no_cache_holds(N, IN, OUT, monkeypatch):
     agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), N)
 
 
+@pytest.mark.parametrize("N, IN, OUT", [(0, 12, 32), (1, 12, 32), (7, 24, 64), (128, 25, 65), (129, 59, 33), (300, 23, 70)])
+def test_gradient_of_dense_weights_tile_by_tile(N, IN, OUT):
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, N, IN), normal(rng, N, OUT)
+    for _ in range(9):
+        np.full((IN, OUT), np.nan, np.float32)   # whose memory the result may get
+    agree(cpu.dense_backward_weights(dy, x), reference.dense_backward_weights(*wide(dy, x)), max(N, 1))
+
+
 @EXAMPLES
 @given(SHAPES, SEEDS)
 def test_bias_gradient(shape, seed):
