@@ -71,7 +71,8 @@ def _targets(logits, labels):
 
 
 def _check_range(labels, classes):
-    if labels.min() < 0 or labels.max() >= classes:
+    # One look at them in every step: without a sign negative numbers are large.
+    if labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:
         raise ValueError(f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are "
                          f"{classes} classes, 0 to {classes - 1}")
 
