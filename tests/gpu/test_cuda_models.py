@@ -5,9 +5,9 @@ import pytest
 from engines import normal
 
 import scratchnet as sn
+from replayed_cases import branches
 from scratchnet import backend
-from scratchnet.layers import (AvgPool2D, BatchNorm, Concat, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten,
-                               GlobalAvgPool2D, LocalResponseNorm, MaxPool2D, ReLU, Residual, Sequential)
+from scratchnet.layers import BatchNorm, Conv2D, Dense, GlobalAvgPool2D, MaxPool2D, ReLU, Residual, Sequential
 
 
 def residual():
@@ -19,14 +19,6 @@ def residual():
                                   c=Conv2D(20, 1, use_bias=False), cn=BatchNorm()),
                        Sequential(c=Conv2D(20, 1, strides=2, use_bias=False), n=BatchNorm()), activation="relu"),
         mean=GlobalAvgPool2D(), out=Dense(5))
-
-
-def branches():
-    return Sequential(
-        conv=Conv2D(6, 5, activation="relu"), norm=LocalResponseNorm(),
-        both=Concat(Conv2D(4, 3, padding="same", groups=2, activation="tanh"),
-                    Sequential(AvgPool2D(3, 1, padding=1), DepthwiseConv2D(3, padding="same", depth_multiplier=2))),
-        pool=MaxPool2D(2), flat=Flatten(), drop=Dropout(0.4), out=Dense(5))
 
 
 def row():

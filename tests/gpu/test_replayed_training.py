@@ -6,12 +6,13 @@ import functools
 
 import numpy as np
 import pytest
-from engines import normal
 
+import replayed_cases
 import scratchnet as sn
-from scratchnet import backend, replay
+from replayed_cases import data, same, schedule, small
+from scratchnet import backend
 from scratchnet.kernels.cuda import graph, optim
-from scratchnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, ReLU, Sequential
+from scratchnet.layers import Layer
 from scratchnet.position import Position
 from test_cuda_models import NETWORKS, OPTIMIZERS, made
 
@@ -23,7 +24,6 @@ RULES = {
     "adam": lambda parameters: sn.Adam(parameters, lr=0.01, weight_decay=0.1),
     "adamw": lambda parameters: sn.AdamW(parameters, lr=0.01),
 }
-schedule = sn.schedules.cosine(0.05, 12)
 
 
 @pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -50,35 +50,8 @@ class Seen:
         self.captured, self.replays = [], 0
 
 
-def small(*others):
-    """A network of all that changes from step to step, for (3, 3, 1)."""
-    model = Sequential(flat=Flatten(), a=Dense(6), norm=BatchNorm(), relu=ReLU(), drop=Dropout(0.5), b=Dense(5), *others)
-    model.init(0, (3, 3, 1))
-    return model
-
-
-def data(count, shape=(3, 3, 1)):
-    return normal(0, count, *shape), np.random.default_rng(1).integers(0, 5, count)
-
-
-def trained(model, optimizer, examples, monkeypatch, ordinary=False, **settings):
-    """(history without times, state of the model, of the optimiser, losses) after fit on the device."""
-    sn.to_device(model, "cuda")
-    with monkeypatch.context() as patch:
-        if ordinary:
-            patch.setattr(replay, "WARM_UP", 10**9)
-        history = sn.fit(model, examples, **{"epochs": 3, "batch_size": 4, "progress": False, "optimizer": optimizer,
-                                             **settings})
-    rows = [{name: value for name, value in row.items() if "second" not in name} for row in history]
-    return rows, model.state_dict(), optimizer.state_dict()
-
-
-def same(one, other):
-    assert one[0] == other[0]
-    for mine, theirs in zip(one[1:], other[1:]):
-        assert mine.keys() == theirs.keys()
-        for name in mine:
-            assert mine[name].tobytes() == theirs[name].tobytes(), name
+def trained(model, *arguments, **settings):
+    return replayed_cases.trained(sn.to_device(model, "cuda"), *arguments, **settings)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
