@@ -108,7 +108,7 @@ rows("kernels/cuda/training.cu", f"{TRAINING}::test_a_tally_has_the_loss_and_the
 rows("scratchnet/replay.py", CHANGES,
      ("settings of layers are not looked at", "self.tables += vars(layer), layer._ch", "self.tables += layer._ch"),
      ("frozen layers are trained on", '"_has_grad", "trainable")', '"_has_grad")'),
-     ("the optimiser's settings are not looked at", "[*tables, optimizer.settings,", "[*tables,"))
+     ("the optimiser's settings are not looked at", "optimizer.parameters, optimizer.settings,", "optimizer.parameters,"))
 rows("scratchnet/arriving.py", "tests/gpu/test_arriving.py::test_each_step_sees_its_batch_however_late_it_or_the_copy_is",
      ("a copy over what a step still reads", "stream.wait_event(self.left) ", "pass "),
      ("a batch written over one that is not copied yet", "self.arrived.synchronize() ", "pass "),
