@@ -66,6 +66,8 @@ def fit(model, train, validation=None, *, epochs=10, batch_size=64, optimizer=No
         optimizer.step()                        # uses the gradients and clears them
         return loss, logits
 
+    for parameter in model.parameters().values():
+        parameter.clear_grad()                   # of a step that Ctrl-C cut off
     voice = Progress(epochs, len(train), progress)
     step = replayed(run, model, optimizer, criterion, min(train.batch_size, len(train.y)), voice.say_of_the_graph)
     for epoch in range(position.epoch, epochs):

@@ -92,6 +92,13 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_order():
     assert not all(np.array_equal(states[0][name], states[2][name]) for name in states[0])
 
 
+def test_gradients_that_a_step_left_behind_do_not_count():
+    untouched, interrupted = model(), model()
+    interrupted.loss(TRAIN[0].astype("float64"), TRAIN[1])[2]()
+    states = [run(m, epochs=1)[0].state_dict() for m in (untouched, interrupted)]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_without_a_validation_set_its_columns_are_none_and_there_is_no_best():
     history = sn.fit(model(), TRAIN, epochs=1, progress=False)
     assert history[0]["validation_loss"] is None and history[0]["validation_accuracy"] is None
