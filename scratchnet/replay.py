@@ -24,8 +24,7 @@ def replayed(run, model, optimizer, criterion, samples, say):
     on_cuda = bool(values) and all(map(runs_on_cuda, values))
     if not on_cuda and not (values and all(map(runs_on_cpu, values))):
         return run
-    kind = OnCUDA if on_cuda else OnCPU
-    return kind(run, model, optimizer, samples, say, lambda: _reason_against(model, optimizer, criterion))
+    return (OnCUDA if on_cuda else OnCPU)(run, model, optimizer, criterion, samples, say)
 
 
 class Replayed:
@@ -36,9 +35,9 @@ class Replayed:
     wrong.
     """
 
-    def __init__(self, run, model, optimizer, samples, say, reason_against):
-        self.run, self.model, self.optimizer, self.samples, self.say = run, model, optimizer, samples, say
-        self.reason_against = reason_against
+    def __init__(self, run, model, optimizer, criterion, samples, say):
+        self.run, self.model, self.optimizer, self.criterion = run, model, optimizer, criterion
+        self.samples, self.say, self.warm_up = samples, say, WARM_UP
         self.captured = self.built_in = self.built_for = self.why = None
         self.seen = 0
 
@@ -47,7 +46,7 @@ class Replayed:
             return self.run(images, labels)
         if self.built_in is not None and not self._still_holds(images, labels):
             self.captured, self.built_in = None, None
-        if self.captured is None and (self.seen < WARM_UP or self.built_in is None or not self._record(images, labels)):
+        if self.captured is None and (self.seen < self.warm_up or self.built_in is None or not self._record(images, labels)):
             return self._run_ordinarily(images, labels)
         return self.captured(images, labels)
 
@@ -55,9 +54,9 @@ class Replayed:
         """A step that makes what is made once: gradients, the optimiser's state, compiled kernels."""
         result = self.run(images, labels)
         if self.built_in is None or not self._still_holds(images, labels):
-            self.built_in, self.seen = BuiltIn(self.model, self.optimizer, self.tables()), 0
+            self.built_in, self.seen = BuiltIn(self.model, self.optimizer, self.criterion, self.tables()), 0
             self.built_for = self.about(images, labels)
-            self._never(self.reason_against())
+            self._never(_reason_against(self.model, self.optimizer, self.criterion))
         self.seen += 1
         return result
 
@@ -68,8 +67,6 @@ class Replayed:
         try:
             self.captured = self.record(images, labels)
         except Exception as error:                          # CuPy's, CUDA's, or of a layer that wants to read the device
-            for parameter in self.model.parameters().values():
-                parameter.clear_grad()
             self._never(f"{type(error).__name__}: {error}".splitlines()[0])
         return self.captured is not None
 
@@ -94,14 +91,19 @@ class OnCUDA(Replayed):
     def record(self, images, labels):
         from scratchnet.kernels.cuda.graph import Captured, make_room
         make_room()
-        return Captured(self.run, images, labels)
+        try:
+            return Captured(self.run, images, labels)
+        except Exception:
+            for parameter in self.model.parameters().values():
+                parameter.clear_grad()                      # nothing has been added to them
+            raise
 
 
 class OnCPU(Replayed):
     """What it cannot replay it says nothing of: the step is the same, only slower, and hardly so where it computes much."""
 
-    def __init__(self, run, model, optimizer, samples, say, reason_against):
-        super().__init__(run, model, optimizer, samples, lambda words: None, reason_against)
+    def __init__(self, run, model, optimizer, criterion, samples, say):
+        super().__init__(run, model, optimizer, criterion, samples, lambda words: None)
 
     def runs_here(self, images):
         return runs_on_cpu(images)
@@ -114,6 +116,7 @@ class OnCPU(Replayed):
 
     def record(self, images, labels):
         from scratchnet.trial import trial
+        self.warm_up *= 2                        # a trial takes some steps, too many where something changes every few
         return trial(self.run, self.model, self.optimizer, images, labels)
 
 
@@ -123,9 +126,10 @@ class BuiltIn:
     Compared by identity, which is quick: who assigns an equal number anew pays with another recording.
     """
 
-    def __init__(self, model, optimizer, tables):
+    def __init__(self, model, optimizer, criterion, tables):
         self.optimizer, self.parameters = optimizer, list(model.parameters().values())
         self.tables = [*tables, optimizer.parameters, optimizer.settings, optimizer.slots, *optimizer.slots.values()]
+        self.tables += [criterion.keywords for criterion in _partials(criterion)]
         for layer in every_layer(model):
             self.tables += vars(layer), layer._children, layer._parameters, layer._buffers
         self.things = self._things()             # held, so that none of them ends and leaves its identity to another
@@ -136,8 +140,9 @@ class BuiltIn:
 
     def _things(self):
         optimizer = self.optimizer
-        return [optimizer.clock, optimizer.slots, optimizer.settings, vars(optimizer).get("step"),
-                *chain.from_iterable(map(dict.values, self.tables)), *chain.from_iterable(map(_OF_A_PARAMETER, self.parameters))]
+        return [optimizer.clock, optimizer.slots, optimizer.settings, *filter(callable, vars(optimizer).values()),
+                *chain.from_iterable(map(dict.values, self.tables)),
+                *chain.from_iterable(map(_OF_A_PARAMETER, self.parameters))]
 
 
 def _kind(*arrays):
@@ -154,19 +159,36 @@ def every_layer(layer):
 
 
 def _reason_against(model, optimizer, criterion):
-    """Why a step cannot be replayed, or None: what is not of scratchnet may do on the host what a recording knows nothing of."""
+    """Why a step cannot be replayed, or None: what is not of scratchnet may do what a recording knows nothing of."""
     for layer in every_layer(model):
-        if not _is_ours(type(layer)):
-            return f"{layer.label()} is a layer of your own"
-    while isinstance(criterion, functools.partial):
-        criterion = criterion.func
-    if any(map(callable, vars(optimizer).values())):
+        if not is_ours(layer):
+            return f"{layer.label()} is a layer of your own, or a method of it is"
+    if has_own_methods(optimizer):
         return "a method of the optimizer has been replaced"
+    for partial in _partials(criterion):
+        criterion = partial.func
     for what, thing in ("criterion", criterion), ("optimizer", type(optimizer)):
-        if not _is_ours(thing):
+        if not _is_of_scratchnet(thing):
             return f"{getattr(thing, '__name__', thing)} is a {what} of your own"
     return None
 
 
-def _is_ours(thing):
+def is_ours(layer):
+    """Whether the layer computes what scratchnet wrote, and nothing else."""
+    return _is_of_scratchnet(type(layer)) and not has_own_methods(layer)
+
+
+def has_own_methods(thing):
+    """Whether something stands in the place of a method of its type."""
+    return any(callable(getattr(type(thing), name, None)) for name in vars(thing))
+
+
+def _partials(criterion):
+    """The functools.partial that it is, and those that this one is of."""
+    while isinstance(criterion, functools.partial):
+        yield criterion
+        criterion = criterion.func
+
+
+def _is_of_scratchnet(thing):
     return getattr(thing, "__module__", "").partition(".")[0] == "scratchnet" and not hasattr(thing, "__wrapped__")

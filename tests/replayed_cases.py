@@ -25,6 +25,10 @@ def small(*others):
     return model
 
 
+def adam(parameters):
+    return sn.Adam(parameters, lr=0.01, weight_decay=0.1)
+
+
 def data(count, shape=(3, 3, 1)):
     rng = np.random.default_rng(1)
     return rng.standard_normal((count, *shape)).astype("float32"), rng.integers(0, 5, count)

@@ -113,6 +113,27 @@ def test_a_layer_of_ones_own_is_called_each_time():
     assert calls == [2] * 4
 
 
+def test_a_method_of_ones_own_is_called_each_time():
+    model, calls = Sequential(Conv2D(4, 3), LocalResponseNorm()), []
+    model.init(0, SHAPE)
+    itself = model[1].forward
+    model[1].forward = lambda x, training=True: (calls.append(len(x)), itself(x, training))[1]
+    predict = sn.for_inference(model)
+    for _ in range(4):
+        predict(images(2))
+    assert calls == [2] * 4
+
+
+def test_images_are_memory_of_a_recording_too(monkeypatch):
+    monkeypatch.setattr(recording, "MOST", images(64).nbytes - 1)
+    model = Sequential(GlobalAvgPool2D(), Dense(3))
+    model.init(0, SHAPE)
+    predict = sn.for_inference(model)
+    for _ in range(3):
+        predict(images(64))
+    assert not kinds(predict) and "take more than" in predict._replays.why
+
+
 def test_recordings_take_little_memory_and_the_oldest_is_forgotten(monkeypatch):
     predict = made()
     for batch in (4, 9):

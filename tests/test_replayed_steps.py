@@ -1,10 +1,12 @@
 """Training on the CPU from a recording of its kernels: the same bits as training step by step, whatever comes in between."""
 
+import functools
+
 import numpy as np
 import pytest
 
 import scratchnet as sn
-from replayed_cases import branches, data, same, schedule, small, trained
+from replayed_cases import adam, branches, data, same, schedule, small, trained
 from scratchnet import trial
 from scratchnet.kernels.cpu import recording, threads
 from scratchnet.layers import BatchNorm, Conv2D, Dense, Flatten, GlobalAvgPool2D, MaxPool2D, Residual, Sequential
@@ -33,32 +35,9 @@ RULES = {
     "sgd": lambda parameters: sn.SGD(parameters, lr=0.1),
     "nesterov": lambda parameters: sn.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
     "rmsprop": lambda parameters: sn.RMSProp(parameters, lr=0.01, momentum=0.5, centered=True, epsilon=0.1),
-    "adam": lambda parameters: sn.Adam(parameters, lr=0.01, weight_decay=0.1),
+    "adam": adam,
     "adamw": lambda parameters: sn.AdamW(parameters, lr=0.01),
 }
-
-
-@pytest.fixture
-def seen(monkeypatch):
-    """`recorded`: the recordings that passed their trial; `replays`: how often one was replayed; `why`: what failed."""
-    class Seen:
-        recorded, replays, why = 0, 0, []
-
-    def watched(*arguments):
-        try:
-            recorded = trial_itself(*arguments)
-        except Exception as error:
-            Seen.why = [*Seen.why, str(error)]
-            raise
-        Seen.recorded += 1
-
-        def replayed(*batch):
-            Seen.replays += 1
-            return recorded(*batch)
-        return replayed
-    trial_itself = trial.trial
-    monkeypatch.setattr(trial, "trial", watched)
-    return Seen
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -127,7 +106,7 @@ def test_what_changes_between_two_steps_counts_from_the_next_one(change, when, s
     before, results = threads.threads(), []
     for ordinary in (True, False):
         model = small()
-        optimizer = RULES["adam"](model.parameters())
+        optimizer = adam(model.parameters())
 
         def look(position):
             if position.step == 8:
@@ -159,58 +138,10 @@ def test_what_is_not_ours_runs_ordinarily_without_a_word(layers, criterion, seen
         model = Sequential(small(), *[layer() for layer in layers])
         model.init(0, (3, 3, 1))
         capsys.readouterr()
-        results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary, progress=True,
+        results.append(trained(model, adam(model.parameters()), data(14), monkeypatch, ordinary, progress=True,
                                criterion=criterion))
     same(*results)
     assert seen.recorded == 0 and not seen.why and len(capsys.readouterr().err.splitlines()) == 3
-
-
-class Halves(sn.Layer):
-    """One of ours that has NumPy compute, unsaid."""
-
-    def forward(self, x, training=True):
-        return x / 2, lambda dy, need_dx=True: dy / 2
-
-
-class Counts(Halves):
-    """One that changes nothing but a state of its own."""
-
-    def build(self, rng, input_shape):
-        self.add_buffer("calls", np.int64(0))
-
-    def forward(self, x, training=True):
-        calls = self.buffer("calls")
-        calls += 1
-        return x, lambda dy, need_dx=True: dy
-
-
-Halves.__module__ = Counts.__module__ = "scratchnet.layers.halves"
-
-
-@pytest.mark.parametrize("layer", [Halves, Counts])
-def test_what_computes_outside_of_kernels_unsaid_fails_the_trial_and_runs_ordinarily(layer, seen, monkeypatch):
-    results = []
-    for ordinary in (True, False):
-        model = Sequential(layer(), small())
-        model.init(0, (3, 3, 1))
-        results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary))
-    same(*results)
-    why, = seen.why                              # it is tried once
-    assert "outside of the kernels" in why and seen.replays == 0
-
-
-@pytest.mark.parametrize("dtype", ["int32", "int64", "float64"])
-def test_labels_that_the_loss_converts_are_those_of_each_step(dtype, seen, monkeypatch):
-    def augment(image, label, seed, epoch):
-        return image, np.eye(5)[label].astype(dtype) if dtype == "float64" else np.asarray(label).astype(dtype)
-    images = np.random.default_rng(0).integers(0, 256, (10, 3, 3, 1)).astype("uint8")
-    results = []
-    for ordinary in (True, False):
-        model = Sequential(Flatten(), Dense(5))
-        model.init(0, (3, 3, 1))
-        train = sn.data.Batches(images, np.arange(10) // 2, 1, augment=augment, shuffle=False)
-        results.append(trained(model, RULES["adam"](model.parameters()), train, monkeypatch, ordinary, epochs=2))
-    same(*results)
 
 
 def test_labels_that_are_not_of_the_model_are_an_error_in_every_step(seen):
@@ -224,9 +155,49 @@ def test_labels_that_are_not_of_the_model_are_an_error_in_every_step(seen):
 
 
 @pytest.mark.parametrize("when", [0, 6])
+@pytest.mark.parametrize("what", ["forward", "loss", "update"])
+def test_a_method_of_ones_own_is_called_in_every_step(what, when, seen, monkeypatch):
+    model = small()
+    optimizer = adam(model.parameters())
+    thing, calls = {"forward": model["drop"], "loss": model, "update": optimizer}[what], []
+    itself = getattr(thing, what)
+
+    def replace(position=None):
+        if (position.step if position else 0) == when:
+            setattr(thing, what, lambda *arguments, **named: (calls.append(1), itself(*arguments, **named))[1])
+    replace()
+    trained(model, optimizer, data(16), monkeypatch, after_step=replace)
+    assert (len(calls), seen.recorded) == ((12, 0) if when == 0 else (6, 1))
+
+
+def test_what_a_criterion_was_given_may_change(seen, monkeypatch):
+    results = []
+    for ordinary in (True, False):
+        model, criterion = small(), functools.partial(sn.softmax_cross_entropy, label_smoothing=0.5)
+
+        def look(position):
+            if position.step == 6:
+                criterion.keywords["label_smoothing"] = 0
+        results.append(trained(model, adam(model.parameters()), data(16), monkeypatch, ordinary, after_step=look,
+                               criterion=criterion))
+    same(*results)
+    assert seen.recorded == 2
+
+
+def test_where_something_changes_every_few_steps_recordings_become_fewer(seen, monkeypatch):
+    model = small()
+
+    def look(position):
+        if position.step % 4 == 0:
+            model["a"].bias.trainable = not model["a"].bias.trainable
+    trained(model, adam(model.parameters()), data(160), monkeypatch, epochs=1, after_step=look)
+    assert seen.recorded == 1 and seen.replays == 2
+
+
+@pytest.mark.parametrize("when", [0, 6])
 def test_an_optimizer_that_is_given_another_step_runs_it_at_every_batch(when, seen, monkeypatch):
     model = small()
-    optimizer = RULES["adam"](model.parameters())
+    optimizer = adam(model.parameters())
     itself, calls = optimizer.step, []
 
     def replace(position=None):
@@ -235,26 +206,6 @@ def test_an_optimizer_that_is_given_another_step_runs_it_at_every_batch(when, se
     replace()
     trained(model, optimizer, data(16), monkeypatch, after_step=replace)
     assert (len(calls), seen.recorded, seen.replays) == ((12, 0, 0) if when == 0 else (6, 1, 4))
-
-
-def test_a_trial_changes_nothing():
-    model = small()
-    optimizer = RULES["adam"](model.parameters())
-    images, labels = data(4)
-
-    def run(images, labels):
-        loss, logits, backward = model.loss(images, labels)
-        backward()
-        optimizer.step()
-        return loss, logits
-    run(images, labels)
-    before = model.state_dict(), optimizer.state_dict(), [p.version for p in model.parameters().values()]
-    recorded = trial.trial(run, model, optimizer, images, labels)
-    after = model.state_dict(), optimizer.state_dict(), [p.version for p in model.parameters().values()]
-    assert before[2] == after[2] and all(parameter.grad is None for parameter in model.parameters().values())
-    same([0, *before[:2]], [0, *after[:2]])
-    recorded(images, labels)
-    assert optimizer.steps == dict.fromkeys(optimizer.steps, 2) and model.state_dict()["drop.calls"] == 2
 
 
 @pytest.mark.parametrize("what", ["arrays", "parameters"])
@@ -281,7 +232,7 @@ def test_inside_use_kernels_those_kernels_run(seen, monkeypatch):
     for ordinary in (True, False):
         model = small()
         with sn.use_kernels("reference"):
-            results.append(trained(model, RULES["adam"](model.parameters()), data(14), monkeypatch, ordinary))
+            results.append(trained(model, adam(model.parameters()), data(14), monkeypatch, ordinary))
     same(*results)
     assert seen.recorded == 0
 
@@ -291,7 +242,7 @@ def test_a_loss_that_is_not_finite_leaves_the_parameters_of_the_step_before(seen
     images[20] = np.inf
     monkeypatch.setattr("scratchnet.data.batches._check_finite", lambda x: None)
     model, states = small(), []
-    optimizer = RULES["adam"](model.parameters())
+    optimizer = adam(model.parameters())
     with pytest.raises(FloatingPointError, match="at step 6 .*the images of this batch already hold NaN"):
         sn.fit(model, sn.data.Batches(images, labels, 4, shuffle=False), epochs=1, progress=False, optimizer=optimizer,
                after_step=lambda position: states.append({**model.state_dict(), **optimizer.state_dict()}))

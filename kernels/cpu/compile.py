@@ -48,6 +48,7 @@ class Kernel:
         functools.update_wrapper(self, function)
         self.dispatcher = _parallel(function, _folder)
         self._has_run, self._light = False, light
+        self._first = threading.RLock()          # reentrant: a signal's handler may call the kernel in there
 
     def __call__(self, *arguments):
         # As many threads in the first call as in all others: else the bits of a resumed run's first step would differ.
@@ -61,16 +62,20 @@ class Kernel:
             recorded.launch(threads.run, self.dispatcher, arguments, elements)
 
     def _first_call(self, arguments, elements):
-        try:
-            threads.run(self.dispatcher, arguments, elements)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            # Only the cache touches files, before the kernel runs: the disk is full, or a crash cut a file short.
-            print(f"the kernel cache {_folder} failed ({error}): compiling without it; to repair it, delete it",
-                  file=sys.stderr)
-            self.dispatcher = _parallel(self.__wrapped__, None)
-            threads.run(self.dispatcher, arguments, elements)
-        self.dispatcher.disable_compile()        # other types from now on are converted, or a TypeError
-        self._has_run = True
+        with self._first:                        # who came second would find compilation disabled in the middle of its own
+            if not self._has_run:
+                try:
+                    threads.run(self.dispatcher, arguments, elements)
+                except (OSError, EOFError, pickle.UnpicklingError) as error:
+                    # Only the cache touches files, before the kernel runs: the disk is full, or a crash cut a file short.
+                    print(f"the kernel cache {_folder} failed ({error}): compiling without it; to repair it, delete it",
+                          file=sys.stderr)
+                    self.dispatcher = _parallel(self.__wrapped__, None)
+                    threads.run(self.dispatcher, arguments, elements)
+                self.dispatcher.disable_compile()        # other types from now on are converted, or a TypeError
+                self._has_run = True
+                return
+        threads.run(self.dispatcher, arguments, elements)
 
 
 kernel = Kernel

@@ -35,6 +35,8 @@ def computed(function):
     """function(), a fresh array or a sequence of them; in a recording, filled anew at this place of every replay."""
     result = _unrecorded(function)
     if _current.recorded is not None:
+        arrays = result if isinstance(result, (tuple, list)) else [result]
+        _current.recorded.count(sum(array.nbytes for array in arrays))
         _current.recorded.steps.append((_fill, (function, result)))
     return result
 
@@ -81,6 +83,7 @@ class Recorded:
 
     def __init__(self, function, *inputs):
         self.steps, self.blocks, self.bytes = [], [], 0
+        self.count(sum(given.nbytes for given in inputs))
         self.inputs = [numpy.array(given, order="C") for given in inputs]
         before, _current.recorded = _current.recorded, self
         try:
@@ -102,6 +105,10 @@ class Recorded:
     def keep(self, block, size):
         """Hold the memory of an array that the function made."""
         self.blocks.append(block)
+        self.count(size)
+
+    def count(self, size):
+        """The recording has so many more bytes."""
         self.bytes += size
         if self.bytes > MOST:
             raise RuntimeError(f"its arrays take more than {MOST:,} bytes")

@@ -74,8 +74,7 @@ class _Crew:
             while number not in self.made:
                 if self.threads:
                     self.changed.wait()
-                else:
-                    self._begin()
+                elif self.pieces or self._begin():
                     self._run(*self.pieces.popleft())
             batch, error = self.made.pop(number)
         if error is not None:
@@ -103,10 +102,15 @@ class _Crew:
         """Put the pieces of the next batch up, if it is time for it. The lock is held."""
         if self.begun == self.count or self.begun > self.taken + len(self.threads) or self.pieces:
             return False
-        plan = self.plan(self.begun)
-        self.pieces.extend((self.begun, plan, piece) for piece in range(len(plan.pieces)))
+        number = self.begun
         self.begun += 1
         self.changed.notify_all()
+        try:
+            plan = self.plan(number)
+        except BaseException as problem:         # of memory: it, too, is raised where the batch is waited for
+            self.made[number] = None, problem
+            return False
+        self.pieces.extend((number, plan, piece) for piece in range(len(plan.pieces)))
         return True
 
     def _run(self, number, plan, piece):

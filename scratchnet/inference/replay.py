@@ -6,6 +6,7 @@ import threading
 import numpy as np
 
 from scratchnet.backend import is_cupy, kernels, runs_on_cpu, runs_on_cuda
+from scratchnet.replay import is_ours
 
 RECORDINGS = 8                                   # kept at once; each holds the memory of its arrays
 SEEN = 64                                        # kinds of images that are remembered
@@ -21,7 +22,7 @@ class Replays:
         self.ran, self.recordings = {}, {}       # what the first runs left, None: not to be recorded; and recordings
         self.done = self.why = None              # done: on a GPU, the event behind the last replay
         # A layer of the user's own may do on the host what a recording knows nothing of.
-        self.fits = all(type(step.layer).__module__.partition(".")[0] == "scratchnet" for step in steps)
+        self.fits = all(is_ours(step.layer) for step in steps)
 
     def __reduce__(self):
         """A copy, or one from a pickle, has no recordings yet."""

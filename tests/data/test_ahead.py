@@ -74,7 +74,7 @@ def test_threads_end_when_the_loop_is_left_early(leave):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
-@pytest.mark.parametrize("where", ["piece", "finish"])
+@pytest.mark.parametrize("where", ["plan", "piece", "finish"])
 def test_an_error_is_raised_when_its_batch_is_reached_and_threads_end(workers, where):
     before = threads()
 
@@ -84,6 +84,8 @@ def test_an_error_is_raised_when_its_batch_is_reached_and_threads_end(workers, w
     def plan(number):
         if number != 5:
             return numbers(20)(number)
+        if where == "plan":
+            bad("plan")
         if where == "finish":
             return Plan([lambda: 0], lambda: bad("finish"))
         # of two errors in a batch it is always the first, also if the second is faster

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -137,6 +138,7 @@ def exercise_everything():
         cpu.max_pool2d_backward(y, winners, x.shape, pair, pair, none, (1, 1))
         many = np.repeat(x, 16, axis=3)          # 64 channels, as what is above for few
         many.flags.writeable = x.flags.writeable
+        cpu.dense_backward_weights(many[0, 0], many[0, 0])
         for image, size in ((many, 1), (np.tile(many, (1, 4, 4, 1)), 3)):                # (2, 24, 24, 64) by Winograd
             w = np.ones((size, size, 64, 64), np.float32)
             y = cpu.conv2d(image, w, None, (1, 1), none, (1, 1), 1)
@@ -257,3 +259,26 @@ def test_the_workqueue_survives_several_python_threads(tree, tmp_path):
 def test_float64_is_refused_not_converted():
     with pytest.raises(TypeError, match="expected an array of float32, got float64"):
         cpu.tanh(np.ones(3))
+
+
+def test_several_threads_may_call_a_kernel_for_the_first_time():
+    def double(x):
+        for i in numba.prange(x.size):
+            x[i] *= 2
+    for _ in range(3):
+        kernel, start, failed = compile.Kernel(double), threading.Barrier(4), []
+        kernel.dispatcher = compile._parallel(double, None)                  # compiled, not loaded: that takes its time
+        arrays = [np.ones(5, np.float32) for _ in range(4)]
+
+        def call(array):
+            start.wait()
+            try:
+                kernel(array)
+            except RuntimeError as error:
+                failed.append(str(error))
+        callers = [threading.Thread(target=call, args=[array]) for array in arrays]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert not failed and all((array == 2).all() for array in arrays)
