@@ -163,8 +163,8 @@ def _reason_against(model, optimizer, criterion):
     for layer in every_layer(model):
         if not is_ours(layer):
             return f"{layer.label()} is a layer of your own, or a method of it is"
-    if has_own_methods(optimizer):
-        return "a method of the optimizer has been replaced"
+    if any(map(has_own_methods, [optimizer, *model.parameters().values()])):
+        return "a method of the optimizer or of a parameter has been replaced"
     for partial in _partials(criterion):
         criterion = partial.func
     for what, thing in ("criterion", criterion), ("optimizer", type(optimizer)):

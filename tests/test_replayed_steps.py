@@ -170,6 +170,15 @@ def test_a_method_of_ones_own_is_called_in_every_step(what, when, seen, monkeypa
     assert (len(calls), seen.recorded) == ((12, 0) if when == 0 else (6, 1))
 
 
+def test_a_method_of_a_parameter_is_called_in_every_step(seen, monkeypatch):
+    model, calls = small(), []
+    weight = model["a"].weight
+    itself = weight.add_grad
+    weight.add_grad = lambda *arguments, **named: (calls.append(1), itself(*arguments, **named))[1]
+    trained(model, adam(model.parameters()), data(16), monkeypatch)
+    assert len(calls) == 12 and seen.recorded == 0
+
+
 def test_what_a_criterion_was_given_may_change(seen, monkeypatch):
     results = []
     for ordinary in (True, False):
