@@ -1,4 +1,4 @@
-"""What tests in several folders ask for."""
+"""What several files of tests ask for."""
 
 import pytest
 
