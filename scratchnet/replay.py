@@ -121,7 +121,8 @@ class OnCPU(Replayed):
 
 
 class BuiltIn:
-    """What a recording of a step has built in: all that the model and its optimiser have in their tables, and `tables`.
+    """What a recording of a step has built in: all that the model and its optimiser have in their tables, what the criterion
+    was given, and `tables`.
 
     Compared by identity, which is quick: who assigns an equal number anew pays with another recording.
     """
@@ -129,7 +130,7 @@ class BuiltIn:
     def __init__(self, model, optimizer, criterion, tables):
         self.optimizer, self.parameters = optimizer, list(model.parameters().values())
         self.tables = [*tables, optimizer.parameters, optimizer.settings, optimizer.slots, *optimizer.slots.values()]
-        self.tables += [criterion.keywords for criterion in _partials(criterion)]
+        self.tables += [partial.keywords for partial in _partials(criterion)]
         for layer in every_layer(model):
             self.tables += vars(layer), layer._children, layer._parameters, layer._buffers
         self.things = self._things()             # held, so that none of them ends and leaves its identity to another

@@ -3,8 +3,6 @@ the list of their kernels, without the Python between them, which one image's ke
 
 import threading
 
-import numpy as np
-
 from scratchnet.backend import is_cupy, kernels, runs_on_cpu, runs_on_cuda
 from scratchnet.replay import is_ours
 
@@ -53,9 +51,10 @@ class Replays:
 
     def _record_on_the_cpu(self, key, images, run, y):
         """With other numbers than those of `images`, for which it must give y: else something was computed on the host."""
+        from scratchnet.trial import SCALE, SHIFT
         cpu = kernels("cpu.recording")
         try:
-            recorded = cpu.Recorded(run, images * np.float32(0.75) + np.float32(0.125))        # also where all are zero
+            recorded = cpu.Recorded(run, images * SCALE + SHIFT)
             if recorded(images).tobytes() != y.tobytes():
                 raise RuntimeError("a replay is not what was recorded: something computes outside of the kernels")
         except Exception as error:               # of memory, of np.errstate, of a layer
